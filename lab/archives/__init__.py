@@ -1,0 +1,1 @@
+"""Distribution archives: where they are, private apt roots with checked signatures, roots unpacked from them."""

@@ -1,0 +1,135 @@
+"""The one door to other programs on the host: no shell, always a deadline, output kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import HostError, LabError, NoSpaceError
+
+# What programs print when the disk is full; dpkg, tar, apt and make all quote strerror(ENOSPC).
+_NO_SPACE = "No space left on device"
+_TAIL_LINES = 12
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended: its exit status and what it printed (stdout and stderr apart, or as one in stdout)."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace")
+
+
+class ProgramFailedError(LabError):
+    """A program ended with a status that was not expected; `output` is all it printed."""
+
+    def __init__(self, what: str, output: str, *, hint: str = "", log: Path | None = None) -> None:
+        super().__init__(what, hint=hint, log=log)
+        self.output = output
+
+
+def which(program: str, *, package: str = "") -> str:
+    """The program's path, or a HostError that names the package to install."""
+    # Debian keeps mke2fs and friends in sbin, which a user's PATH may lack.
+    found = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if found is None:
+        raise HostError(f"{program} is not installed", hint=f"apt-get install {package or program}")
+    return found
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    deadline: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    log: Path | None = None,
+    check: bool = True,
+    stdin: bytes | None = None,
+) -> Completed:
+    """Run to the end and return what was printed.
+
+    With `log`, stdout and stderr go there together, as they come, and `stdout` holds the whole of it after.
+    A program past its deadline (seconds) is killed with its children. Raises ProgramFailedError when `check` and the
+    status is not 0, NoSpaceError when the disk was full, HostError when the program is not there.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        done = _run_logged(words, deadline, env, cwd, log) if log else _run_piped(words, deadline, env, cwd, stdin)
+    except FileNotFoundError as error:
+        raise HostError(f"{words[0]} is not installed", hint="lab doctor") from error
+    if check and done.status != 0:
+        raise failure(done, log)
+    return done
+
+
+def failure(done: Completed, log: Path | None) -> LabError:
+    """The error for a program that failed: its last lines, or plainly that the disk is full."""
+    output = (done.stdout + done.stderr).decode(errors="replace")
+    name = Path(done.argv[0]).name
+    if _NO_SPACE in output:
+        return NoSpaceError(f"no space left on the disk while running {name}", hint="lab gc", log=log)
+    tail = "\n".join(output.strip().splitlines()[-_TAIL_LINES:])
+    return ProgramFailedError(f"{name} failed with status {done.status}:\n{tail}", output, log=log)
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float, stdin: bytes | None) -> tuple[bytes, bytes]:
+    try:
+        return process.communicate(stdin, timeout=deadline)
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{Path(str(process.args[0])).name} did not end within {deadline:.0f} s") from error  # type: ignore[index]
+    finally:
+        if process.poll() is None:
+            # Every program is a session of its own, so that a kill (a deadline, Ctrl-C) takes its children too.
+            os.killpg(process.pid, 9)
+            process.wait()
+
+
+def _run_piped(
+    argv: tuple[str, ...], deadline: float, env: Mapping[str, str] | None, cwd: Path | None, stdin: bytes | None
+) -> Completed:
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(env),
+        cwd=cwd,
+        start_new_session=True,
+    )
+    with process:
+        stdout, stderr = _wait(process, deadline, stdin)
+    return Completed(argv, process.returncode, stdout, stderr)
+
+
+def _run_logged(
+    argv: tuple[str, ...], deadline: float, env: Mapping[str, str] | None, cwd: Path | None, log: Path
+) -> Completed:
+    with log.open("ab") as stream:
+        start = stream.tell()
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=_environment(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+        with process:
+            _wait(process, deadline, None)
+    return Completed(argv, process.returncode, log.read_bytes()[start:], b"")

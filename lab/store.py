@@ -1,0 +1,232 @@
+"""Everything fetched or built: kept by content, filled under a lock, put in place by a rename, checked on use.
+
+An entry is a folder `entries/<kind>/<key>/` made from inputs that are all in its key. Beside its files lie
+`entry.json` (inputs, provenance, a digest of every file's content) and `seen.json` (the files' stat data when the
+content was last checked): as long as no file's stat data changed, the content is not read again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lab.errors import HostError, LabError, NoSpaceError
+
+_LOCK_DEADLINE = 3600.0
+_CHUNK = 1 << 20
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in the store: its folder of files, what it was made from and where that came from."""
+
+    kind: str
+    key: str
+    files: Path
+    provenance: Json
+
+
+class Store:
+    """The store below one folder. Safe for several processes at once."""
+
+    def __init__(self, root: Path, *, min_free_mib: int = 0, notice: Callable[[str], None] = lambda _: None) -> None:
+        self.root = root
+        self._min_free = min_free_mib << 20
+        self._notice = notice
+        with translate_disk_errors(root):
+            for name in ("entries", "locks", "tmp", "state"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+
+    def get(self, kind: str, inputs: Json, fill: Callable[[Path], Json]) -> Entry:
+        """The entry made from `inputs`, made now by `fill(folder)` when it is not there or is damaged.
+
+        `fill` puts files into the empty folder it is given and returns the provenance. Only one process fills an
+        entry; the others wait for it. A fill that fails leaves nothing behind.
+        """
+        key = key_of(inputs)
+        found = self.find(kind, inputs)
+        if found:
+            return found
+        with self.lock(f"{kind}-{key}"):
+            found = self.find(kind, inputs)
+            if found:
+                return found
+            return self._fill(kind, key, inputs, fill)
+
+    def find(self, kind: str, inputs: Json) -> Entry | None:
+        """The entry made from `inputs`, if it is there and whole; a damaged one is removed and None returned."""
+        key = key_of(inputs)
+        place = self.root / "entries" / kind / key
+        record = _read_json(place / "entry.json")
+        if record is None:
+            return None
+        if not _intact(place, record):
+            self._notice(f"{kind} {key} in the store is damaged: making it again")
+            with self.lock(f"{kind}-{key}"):
+                self._discard(place)
+            return None
+        return Entry(kind, key, place / "files", record["provenance"])
+
+    def state(self, name: str) -> Path:
+        """A folder that outlives runs and is not content-addressed (apt's lists, verdicts of probes)."""
+        folder = self.root / "state" / name
+        with translate_disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the store's lock of that name, within this process and against others."""
+        lock = FileLock(self.root / "locks" / f"{name}.lock", is_singleton=True)
+        try:
+            with translate_disk_errors(self.root):
+                lock.acquire(timeout=_LOCK_DEADLINE)
+        except Timeout as error:
+            raise LabError(
+                f"another run held {name} for {_LOCK_DEADLINE / 60:.0f} minutes", hint="end it, then run again"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def sweep(self) -> None:
+        """Remove what killed runs left half made: any temporary folder whose lock nobody holds."""
+        for folder in (self.root / "tmp").iterdir():
+            lock = FileLock(self.root / "locks" / f"{folder.name}.lock")
+            try:
+                with lock.acquire(timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
+            except Timeout:
+                continue
+
+    def _fill(self, kind: str, key: str, inputs: Json, fill: Callable[[Path], Json]) -> Entry:
+        self._demand_space()
+        making = self.root / "tmp" / f"{kind}-{key}"
+        shutil.rmtree(making, ignore_errors=True)
+        place = self.root / "entries" / kind / key
+        try:
+            with translate_disk_errors(self.root):
+                files = making / "files"
+                files.mkdir(parents=True)
+                provenance = fill(files)
+                record = {"inputs": inputs, "provenance": provenance, "content": content_digest(files)}
+                (making / "entry.json").write_text(json.dumps(record, indent=1, sort_keys=True))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._discard(place)
+                making.rename(place)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        _remember(place)
+        return Entry(kind, key, place / "files", provenance)
+
+    def _discard(self, place: Path) -> None:
+        """Take an entry away in one step, so that no reader ever sees half of it."""
+        aside = self.root / "tmp" / f"{place.parent.name}-{place.name}-discarded"
+        shutil.rmtree(aside, ignore_errors=True)
+        if place.exists():
+            place.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _demand_space(self) -> None:
+        free = shutil.disk_usage(self.root).free
+        if free < self._min_free:
+            raise NoSpaceError(
+                f"{free >> 20} MiB are free at {self.root}, and {self._min_free >> 20} MiB are needed",
+                hint="free some space, or set LAB_STORE to another disk",
+            )
+
+
+@contextmanager
+def translate_disk_errors(root: Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into the sentence a user can act on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpaceError(
+                f"no space left on the disk of {root}", hint="free some space, or set LAB_STORE to another disk"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise HostError(
+                f"{error.filename or root} cannot be written: {error.strerror}",
+                hint="set LAB_STORE to a folder of yours",
+            ) from error
+        raise
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """The key of an entry: a digest of everything it is made from."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_digest(folder: Path) -> str:
+    """One digest over every file's path, type and content below `folder`."""
+    total = hashlib.sha256()
+    for path, info in _walk(folder):
+        if path.is_symlink():
+            content = f"-> {path.readlink()}"
+        elif path.is_file():
+            content = file_digest(path)
+        else:
+            content = oct(info.st_mode)
+        total.update(f"{path.relative_to(folder)}\0{content}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(folders + files):
+            path = Path(parent) / name
+            yield path, path.lstat()
+
+
+def _stat_digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path, info in _walk(folder):
+        # ctime moves with every write and cannot be set back by a program; atime and directories' times say nothing.
+        times = (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino) if not path.is_dir() else ()
+        total.update(f"{path}\0{times}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
+def _remember(place: Path) -> None:
+    (place / "seen.json").write_text(json.dumps({"stat": _stat_digest(place / "files")}))
+
+
+def _intact(place: Path, record: Json) -> bool:
+    seen = _read_json(place / "seen.json")
+    if seen is not None and seen.get("stat") == _stat_digest(place / "files"):
+        return True
+    if content_digest(place / "files") != record.get("content"):
+        return False
+    _remember(place)
+    return True
+
+
+def _read_json(path: Path) -> Json | None:
+    """The file's object, or None when it is absent or not JSON: a damaged record counts as no record."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
