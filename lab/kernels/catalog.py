@@ -1,0 +1,146 @@
+"""Kernels that an archive offers, from its packages; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from debian.debian_support import Version
+
+from lab.arches import Arch
+from lab.archives.sources import SUITES, family_names
+from lab.archives.stanzas import Package
+from lab.errors import RequestError
+from lab.kernels.request import Request
+
+# From 7.3 on Debian's image package is empty and depends on these (packages.debian.org, linux-image-7.3-amd64).
+PREFIXES = ("linux-image-", "linux-headers-", "linux-binary-", "linux-modules-", "linux-base-")
+FULL = "full"
+CLOUD = "cloud"
+
+_IMAGE = "linux-image-"
+_VERSION = re.compile(r"(?:\d+:)?(?P<series>\d+\.\d+)(?:\.(?P<patch>\d+))?")
+_PARTS = re.compile(r"(linux-(?:base|binary|modules)-[^\s,(]+) \(= ([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One kernel on offer. `packages` are all that its files come from, the image's package first."""
+
+    request: str
+    release: str
+    version: str
+    series: str
+    patch: int
+    flavour: str
+    suite: str
+    arch: Arch
+    packages: tuple[Package, ...]
+    headers: tuple[str, ...] | None
+
+    @cached_property
+    def rank(self) -> tuple[Version, int]:
+        """Higher is newer; on a tie the suite where the version is native, which stands first in SUITES."""
+        return (Version(self.version), -SUITES.index(self.suite) if self.suite in SUITES else -len(SUITES))
+
+
+def entries(packages: Iterable[Package], arch: Arch) -> list[CatalogEntry]:
+    """Every signed kernel among `packages`, newest first. Kernels whose parts are not all there are left out."""
+    known = {(package.suite, package.name, package.version): package for package in packages}
+    found = [entry for package in known.values() if (entry := _entry(package, known, arch))]
+    return sorted(found, key=lambda entry: entry.rank, reverse=True)
+
+
+def choose(request: Request, offered: list[CatalogEntry]) -> CatalogEntry:
+    """The newest entry that `request` allows; RequestError lists what exists. `offered` is newest first."""
+    flavours = (request.flavour,) if request.flavour else (CLOUD, FULL)
+    same = [entry for entry in offered if entry.series == request.series and request.suite in ("", entry.suite)]
+    exact = [entry for entry in same if request.patch in (None, entry.patch)]
+    for flavour in flavours:
+        for entry in exact:
+            if entry.flavour == flavour:
+                return replace(entry, request=request.slug)
+    raise _unknown(request, same, exact, offered)
+
+
+def newest(offered: list[CatalogEntry]) -> list[CatalogEntry]:
+    """The newest of every series in its default flavour, highest series first: what the request `all` means."""
+    found = []
+    for series in _series(offered):
+        try:
+            found.append(choose(Request(series, series, None, "", ""), offered))
+        except RequestError:
+            continue  # a series that exists in special flavours only has no default
+    return found
+
+
+def _entry(image: Package, known: dict[tuple[str, str, str], Package], arch: Arch) -> CatalogEntry | None:
+    release = image.name.removeprefix(_IMAGE)
+    version = _VERSION.match(image.version)
+    if not image.name.startswith(_IMAGE) or version is None or image.arch != arch.name:
+        return None
+    flavour = _flavour(release, arch)
+    if flavour is None:
+        return None
+    parts = [known.get((image.suite, name, number)) for name, number in _PARTS.findall(image.depends)]
+    if None in parts:
+        return None
+    return CatalogEntry(
+        request=version["series"],
+        release=release,
+        version=image.version,
+        series=version["series"],
+        patch=int(version["patch"] or 0),
+        flavour=flavour,
+        suite=image.suite,
+        arch=arch,
+        packages=(image, *(part for part in parts if part)),
+        headers=_headers(release, image, known),
+    )
+
+
+def _flavour(release: str, arch: Arch) -> str | None:
+    """The flavour in a release such as 6.12.107+deb13-cloud-amd64; None for what is no signed, versioned image."""
+    words = release.split("-")
+    if not words[0][:1].isdigit() or "." not in words[0] or arch.name not in words:
+        return None
+    at = words.index(arch.name)
+    after = words[at + 1 :]
+    if after and after != ["16k"]:  # -dbg, -unsigned
+        return None
+    # Metapackages look like 6.1-cloud-amd64 (bullseye-security): two numbers, and nothing that tells the build.
+    before = [word for word in words[1:at] if not word[0].isdigit()]
+    return "-".join(before + after) or FULL
+
+
+def _headers(release: str, image: Package, known: dict[tuple[str, str, str], Package]) -> tuple[str, ...] | None:
+    name = f"linux-headers-{release}"
+    for suite in family_names(image.suite):
+        if (suite, name, image.version) in known:
+            return (f"{name}={image.version}",)
+    return None
+
+
+def _series(offered: list[CatalogEntry]) -> list[str]:
+    names = {entry.series for entry in offered}
+    return sorted(names, key=lambda name: [int(part) for part in name.split(".")], reverse=True)
+
+
+def _unknown(
+    request: Request, same: list[CatalogEntry], exact: list[CatalogEntry], offered: list[CatalogEntry]
+) -> RequestError:
+    wanted = request.series + (f".{request.patch}" if request.patch is not None else "")
+    where = f"{request.suite} has" if request.suite else "the archive has"
+    if exact:
+        flavours = ", ".join(sorted({entry.flavour for entry in exact}))
+        return RequestError(
+            f"{where} no {request.flavour or 'cloud or full'} kernel {wanted}", hint=f"flavours: {flavours}"
+        )
+    if same:
+        patches = ", ".join(str(patch) for patch in sorted({entry.patch for entry in same}))
+        return RequestError(f"{where} no kernel {wanted}", hint=f"patches of {request.series}: {patches}")
+    return RequestError(
+        f"{where} no kernel {wanted}", hint=f"series that exist: {', '.join(_series(offered)) or 'none'}"
+    )
