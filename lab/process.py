@@ -133,3 +133,24 @@ def _run_logged(
         with process:
             _wait(process, deadline, None)
     return Completed(argv, process.returncode, log.read_bytes()[start:], b"")
+
+
+def spawn(
+    argv: Sequence[str | Path], *, log: Path, pass_fds: Sequence[int] = (), env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program that runs on beside us and dies with us, even when we are killed.
+
+    What it prints goes to `log`. It must be started from a thread that lives as long as it should (PR_SET_PDEATHSIG
+    fires when the starting *thread* ends). Ctrl-C does not reach it: whoever started it ends it.
+    """
+    words = [which("setpriv", package="util-linux"), "--pdeathsig", "KILL", "--", *(str(word) for word in argv)]
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=_environment(env),
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )

@@ -1,0 +1,244 @@
+"""One running guest, from its start to its end; disposable."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shlex
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from lab.errors import CommandTimeoutError, MachineLostError
+from lab.images.cpio import CpioFile, cpio_archive
+from lab.machines.keys import make_keys
+from lab.machines.monitor import Monitor
+from lab.machines.qemu import Qemu
+from lab.machines.record import Folder
+from lab.machines.shell import Result, Shell, Sink
+from lab.machines.spec import ENDPOINTS, MachineSpec, qemu_arguments
+from lab.machines.streams import Console, Lines
+from lab.process import spawn
+
+# Deadlines in seconds on hardware; `Acceleration.scaled` stretches them under emulation.
+BOOT_DEADLINE = 15.0
+COMMAND_DEADLINE = 10.0
+_HANDSHAKE_DEADLINE = 5.0
+_PROBE_DEADLINE = 3.0
+_END_DEADLINE = 10.0
+_TAIL_LINES = 15
+
+# Where the guest finds what this machine alone was given (images/initrd/init moves it there).
+PAYLOAD = "/run/lab"
+
+
+class Machine:
+    """A guest that has booted and answers. Made by `boot`, ended by `end` or by leaving the `with`."""
+
+    def __init__(self, spec: MachineSpec, qemu: Qemu, run_dir: Path, purpose: str) -> None:
+        self.spec = spec
+        self.qemu = qemu
+        self.purpose = purpose
+        self._dead = threading.Event()
+        self._reason = ""
+        self._shell: Shell | None = None
+        self._keys = make_keys()
+        self._cleanup = contextlib.ExitStack()
+        self.folder = Folder(run_dir)
+        self._cleanup.callback(self.folder.remove)
+        self.boot_seconds = 0.0
+
+    @classmethod
+    def boot(
+        cls, spec: MachineSpec, qemu: Qemu, run_dir: Path, *, payload: Mapping[str, CpioFile], purpose: str
+    ) -> Self:
+        """Start a guest and wait until it is ready for commands.
+
+        `payload` (path -> file) lies in the guest's /run/lab. MachineLostError when it does not get there, with the
+        machine's evidence kept in `error.__notes__`-free form: the console's last lines stand in the message.
+        """
+        machine = cls(spec, qemu, run_dir, purpose)
+        try:
+            machine._start(payload)
+            machine._wait_ready()
+        except BaseException:
+            machine.end()
+            raise
+        return machine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        deadline: float = COMMAND_DEADLINE,
+        stdin: bytes = b"",
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+    ) -> Result:
+        """Run a program in the guest. `deadline` in seconds on hardware.
+
+        With `check` a status other than 0 is an AssertionError that shows what was printed. A deadline that passes is
+        MachineLostError when the guest no longer answers, CommandTimeoutError when only the command hangs.
+        """
+        try:
+            result = self._connected().run(argv, self.scaled(deadline), stdin=stdin, stdout=stdout, stderr=stderr)
+        except CommandTimeoutError:
+            self._demand_answer(shlex.join(argv))
+            raise
+        if check and result.status != 0:
+            printed = (result.stdout + result.stderr).decode(errors="replace").strip()
+            raise AssertionError(f"{shlex.join(argv)} ended with status {result.status} in the guest: {printed}")
+        return result
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put a file into the guest."""
+        self.run(["dd", f"of={path}", "status=none"], stdin=data)
+
+    def scaled(self, seconds: float) -> float:
+        """A deadline written for hardware, for this machine."""
+        return self.spec.acceleration.scaled(seconds)
+
+    def check(self) -> None:
+        """Raise MachineLostError when the guest has died; says nothing about one that hangs."""
+        if self._process.poll() is not None and not self._dead.is_set():
+            self._died(f"QEMU ended with status {self._process.returncode}")
+        if self._dead.is_set():
+            raise MachineLostError(f"the machine died: {self._reason}\n{self.console_tail()}")
+
+    def alive(self) -> bool:
+        """Whether the guest still runs, as far as QEMU can tell."""
+        return not self._dead.is_set() and self._process.poll() is None
+
+    def console_tail(self) -> str:
+        """The console's last lines, for a message."""
+        lines = self.console.read().decode(errors="replace").splitlines()
+        return "\n".join(["Last on its console:", *(f"  {line.rstrip()}" for line in lines[-_TAIL_LINES:])])
+
+    def registers(self) -> str:
+        """All CPUs' registers, as QEMU prints them; works on a crashed machine too."""
+        return str(self.monitor.execute("human-monitor-command", {"command-line": "info registers -a"}))
+
+    def shell(self) -> Shell:
+        """The connection to the guest's SSH server, for an interactive session."""
+        return self._connected()
+
+    def command_line(self) -> str:
+        """QEMU's command line in the form a person can run: sockets as paths."""
+        paths = {name: self._socket_path(name) for name in ENDPOINTS}
+        environment = [f"{name}={shlex.quote(value)}" for name, value in self.qemu.environment]
+        return " ".join([*environment, shlex.join([*self.qemu.command, *qemu_arguments(self.spec, paths)])])
+
+    def end(self) -> None:
+        """End the guest and remove all it had on the host; safe to call twice."""
+        self._cleanup.close()
+
+    def _start(self, payload: Mapping[str, CpioFile]) -> None:
+        began = time.monotonic()
+        self.spec = dataclasses.replace(self.spec, initrd=self._own_initrd(payload))
+        listening = {name: self._listen(name) for name in ENDPOINTS}
+        sockets = {name: endpoint.fileno() for name, endpoint in listening.items()}
+        self._process = spawn(
+            [*self.qemu.command, *qemu_arguments(self.spec, sockets)],
+            log=self.folder.path / "qemu.log",
+            pass_fds=tuple(sockets.values()),
+            env=dict(self.qemu.environment),
+        )
+        self._cleanup.callback(self._end_process)
+        self.folder.write(self._process.pid, self.purpose)
+        for endpoint in listening.values():
+            endpoint.close()
+        self.console = Console(self._socket_path("console"), self.folder.path)
+        self._cleanup.callback(self.console.close)
+        self.control, self.events = (self._lines(name) for name in ("control", "events"))
+        self.monitor = Monitor(self._socket_path("monitor"), self._died)
+        self._cleanup.callback(self.monitor.close)
+        self.monitor.execute("cont")
+        self._began = began
+
+    def _own_initrd(self, payload: Mapping[str, CpioFile]) -> Path:
+        """The kernel's initrd with this machine's payload behind it: the kernel unpacks one after the other."""
+        files = {
+            "authorized_keys": CpioFile(self._keys.authorized_keys, 0o600),
+            "hostkey": CpioFile(self._keys.host_key, 0o600),
+            **payload,
+        }
+        path = self.folder.path / "initrd"
+        base = self.spec.initrd.read_bytes()
+        path.write_bytes(base + b"\0" * (-len(base) % 4) + cpio_archive({f"lab/{k}": v for k, v in files.items()}))
+        return path
+
+    def _listen(self, name: str) -> socket.socket:
+        """A listening socket for QEMU to inherit: it is there before QEMU is, so that nobody has to wait for it."""
+        endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._cleanup.callback(endpoint.close)
+        endpoint.bind(str(self._socket_path(name)))
+        endpoint.listen(1)
+        return endpoint
+
+    def _lines(self, name: str) -> Lines:
+        lines = Lines(self._socket_path(name), name)
+        self._cleanup.callback(lines.close)
+        return lines
+
+    def _socket_path(self, name: str) -> Path:
+        return self.folder.path / f"{name}.sock"
+
+    def _wait_ready(self) -> None:
+        deadline = self.scaled(BOOT_DEADLINE)
+        came = self.control.wait(lambda: not self.alive() or self.control.count() > 0, deadline)
+        self.check()
+        if not came:
+            raise MachineLostError(f"the guest did not come up within {deadline:.0f} s\n{self.console_tail()}")
+        first = self.control.since(0)[0]
+        if not _is_ready(first):
+            raise MachineLostError(f"the guest did not say that it is ready, but {first[:200]!r}")
+        self.boot_seconds = time.monotonic() - self._began
+
+    def _connected(self) -> Shell:
+        self.check()
+        if self._shell is None:
+            self._shell = Shell(
+                self.monitor.ssh_port(), self._keys, self.scaled(_HANDSHAKE_DEADLINE), self.check
+            )
+            self._cleanup.callback(self._shell.close)
+        return self._shell
+
+    def _demand_answer(self, command: str) -> None:
+        """Tell a hanging guest from a hanging command: a living one still runs `true`."""
+        try:
+            self._connected().run(["true"], self.scaled(_PROBE_DEADLINE))
+        except (CommandTimeoutError, MachineLostError) as error:
+            self.check()
+            raise MachineLostError(f"the guest hangs: no answer since {command}\n{self.console_tail()}") from error
+
+    def _died(self, reason: str) -> None:
+        if not self._dead.is_set():
+            self._reason = reason
+            self._dead.set()
+        with contextlib.suppress(AttributeError):  # it may die before its ports are open
+            self.control.announce()
+            self.events.announce()
+
+    def _end_process(self) -> None:
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_DEADLINE)
+
+
+def _is_ready(line: bytes) -> bool:
+    try:
+        return bool(json.loads(line)["ready"])
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,96 @@
+"""QEMU's monitor (QMP), spoken by QEMU's own client in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import re
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qemu.qmp import QMPClient, QMPError
+
+from lab.errors import MachineLostError
+
+_DEADLINE = 30.0
+_FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
+
+# Events after which a guest will not run again by itself (QEMU's qapi/run-state.json).
+_DEATHS = {"SHUTDOWN": "it shut down or crashed", "GUEST_PANICKED": "its kernel panicked"}
+
+T = TypeVar("T")
+
+
+class Monitor:
+    """One machine's monitor. `died(reason)` is called once, from the monitor's thread, when the guest has ended."""
+
+    def __init__(self, path: Path, died: Callable[[str], None]) -> None:
+        self._died = died
+        self._client = QMPClient("lab")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="lab-monitor", daemon=True)
+        self._thread.start()
+        self._listener: asyncio.Task[None] | None = None
+        try:
+            self._wait(self._open(path), _DEADLINE)
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, command: str, arguments: dict[str, object] | None = None, deadline: float = _DEADLINE) -> Any:
+        """Run a command and return its answer; MachineLostError when QEMU does not answer or refuses."""
+        try:
+            return self._wait(self._client.execute(command, arguments), deadline)
+        except QMPError as error:
+            raise MachineLostError(f"QEMU did not do {command}: {error}") from error
+
+    def ssh_port(self) -> int:
+        """The loopback port that the host's kernel chose for the guest's port 22."""
+        text = str(self.execute("human-monitor-command", {"command-line": "info usernet"}))
+        match = _FORWARD.search(text)
+        if match is None:
+            raise MachineLostError("QEMU forwards no port to the guest's SSH server")
+        return int(match.group(1))
+
+    def close(self) -> None:
+        """Leave the monitor; safe to call twice and on a monitor that never opened."""
+        if self._loop.is_closed():
+            return
+        try:
+            self._wait(self._leave(), _DEADLINE)
+        except (QMPError, MachineLostError, OSError, EOFError):
+            pass  # QEMU is gone already, which is what closing is for
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_DEADLINE)
+            self._loop.close()
+
+    async def _open(self, path: Path) -> None:
+        try:
+            await self._client.connect(str(path))
+        except (QMPError, OSError) as error:
+            raise MachineLostError(f"QEMU ended before it answered: {error}") from error
+        self._listener = asyncio.create_task(self._listen())
+
+    async def _leave(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+        await self._client.disconnect()
+
+    async def _listen(self) -> None:
+        async for event in self._client.events:
+            reason = _DEATHS.get(str(event["event"]))
+            if reason is not None:
+                data = event.get("data")
+                detail = data.get("reason") or data.get("action") if isinstance(data, dict) else ""
+                self._died(f"{reason} ({detail})" if detail else reason)
+
+    def _wait(self, work: Coroutine[Any, Any, T], deadline: float) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(deadline)
+        except concurrent.futures.TimeoutError as error:
+            future.cancel()
+            raise MachineLostError(f"QEMU's monitor did not answer within {deadline:.0f} s") from error

@@ -1,0 +1,79 @@
+"""The lab's own QEMU: one known version, unpacked from signed packages into the store, the same on every host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import arches
+from lab.arches import Arch
+from lab.archives.bootstrap import RootRecipe, extract_root
+from lab.archives.sources import Sources
+from lab.process import run, which
+from lab.settings import Settings
+from lab.store import Store
+
+_SUITE = "trixie"  # QEMU 10: it neither kills amd64 guests nor hangs restored riscv64 ones (docs/decisions.md)
+_VERSION = re.compile(r"version (\d+\.\d+\.\d+)")
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """A QEMU that can be started: `command` is the program with what it needs before its arguments."""
+
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    version: str
+    origin: str
+
+
+def own_qemu(arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Qemu:
+    """The lab's QEMU for guests of `arch`, fetched when it is not in the store."""
+    host = arches.host()
+    sources = Sources(settings)
+    inputs = {"suite": _SUITE, "packages": arch.qemu_packages, "host": host.name, "layout": 1}
+
+    def fill(folder: Path) -> dict[str, Any]:
+        notice(f"unpacking QEMU for {arch.name} guests")
+        recipe = RootRecipe(sources.family(_SUITE), arch.qemu_packages, host)
+        log = folder / "bootstrap.log"
+        packages = extract_root(recipe, _subfolder(folder), settings=settings, log=log, notice=notice)
+        return {"packages": packages, "version": _version(command_in(folder / "root", arch, host))}
+
+    entry = store.get("qemu", inputs, fill)
+    root = entry.files / "root"
+    modules = (root / host.library_path / "qemu").as_posix()
+    return Qemu(
+        command=command_in(root, arch, host),
+        environment=(("QEMU_MODULE_DIR", modules),),
+        version=str(entry.provenance["version"]),
+        origin="the lab's own",
+    )
+
+
+def command_in(root: Path, arch: Arch, host: Arch) -> tuple[str, ...]:
+    """How QEMU is started from a root unpacked at `root`: through that root's own loader and libraries."""
+    firmware = [word for folder in arch.qemu_firmware for word in ("-L", str(root / folder))]
+    loader = (str(root / host.loader), "--library-path", str(root / host.library_path))
+    return (*loader, str(root / "usr/bin" / arch.qemu_program), *firmware)
+
+
+def host_qemu(arch: Arch) -> Qemu:
+    """The host's own QEMU, for `lab doctor` to tell about; HostError when there is none."""
+    program = which(arch.qemu_program, package=arch.qemu_packages[0])
+    return Qemu((program,), (), _version((program,)), "the host's")
+
+
+def _version(command: tuple[str, ...]) -> str:
+    output = run([*command, "--version"], deadline=30).text
+    match = _VERSION.search(output)
+    return match.group(1) if match else "unknown"
+
+
+def _subfolder(folder: Path) -> Path:
+    root = folder / "root"
+    root.mkdir()
+    return root

@@ -1,0 +1,102 @@
+"""What a machine is made of, and the QEMU command line that follows from it. Pure: nothing here starts anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.arches import Arch
+from lab.machines.accel import Accel, Acceleration
+
+# Everything the host speaks with a guest over: a listening socket each, by these names.
+ENDPOINTS = ("console", "monitor", "control", "events")
+_PORTS = ("control", "events")
+
+# spawn=deny and the rest need no cooperation of the guest; a QEMU that is broken out of can start nothing.
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """One guest. Paths are files on the host; memory in MiB."""
+
+    arch: Arch
+    acceleration: Acceleration
+    kernel: Path
+    initrd: Path
+    root: Path
+    memory_mib: int
+    cpus: int
+    cmdline: tuple[str, ...] = ()
+
+
+def kernel_cmdline(spec: MachineSpec) -> str:
+    """The guest kernel's command line.
+
+    panic=-1 reboots at once on a panic, which `-action reboot=shutdown,shutdown=pause` turns into a machine that stands
+    still with everything in it (docs/decisions.md, "A crash is kept").
+    """
+    return " ".join((f"console={spec.arch.console}", "panic=-1", "printk.time=1", "random.trust_cpu=on", *spec.cmdline))
+
+
+def qemu_arguments(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list[str]:
+    """QEMU's arguments, without the program.
+
+    `sockets` gives for each of ENDPOINTS a listening socket: a file descriptor that QEMU inherits, or a path where
+    QEMU makes one itself (the form a person can run by hand).
+    """
+    return [
+        "-nodefaults",
+        "-no-user-config",
+        *("-sandbox", _SANDBOX),
+        *("-display", "none"),
+        *_processor(spec),
+        *("-m", f"{spec.memory_mib}M"),
+        *("-kernel", str(spec.kernel)),
+        *("-initrd", str(spec.initrd)),
+        *("-append", kernel_cmdline(spec)),
+        *_root_disk(spec),
+        *_network(),
+        *("-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"),
+        *_endpoints(sockets),
+        *("-action", "reboot=shutdown,shutdown=pause"),
+        # Stopped at the start: nothing is printed before the console's reader is there.
+        "-S",
+    ]
+
+
+def _processor(spec: MachineSpec) -> list[str]:
+    kvm = spec.acceleration.kind is Accel.KVM
+    return [
+        *("-machine", spec.arch.qemu_machine),
+        *("-accel", "kvm" if kvm else "tcg,thread=multi"),
+        *("-cpu", "host" if kvm else spec.arch.tcg_cpu),
+        *("-smp", str(spec.cpus)),
+    ]
+
+
+def _root_disk(spec: MachineSpec) -> list[str]:
+    drive = f"driver=raw,node-name=root,read-only=on,file.driver=file,file.filename={spec.root}"
+    return ["-blockdev", drive, "-device", "virtio-blk-pci,drive=root"]
+
+
+def _network() -> list[str]:
+    # restrict=on: nothing leaves the guest. Port 0: the host's kernel chooses one, which the monitor then tells.
+    return [
+        *("-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
+        *("-device", "virtio-net-pci,netdev=net,romfile="),
+    ]
+
+
+def _endpoints(sockets: Mapping[str, int | Path]) -> list[str]:
+    arguments = []
+    for name in ENDPOINTS:
+        where = sockets[name]
+        address = f"fd={where}" if isinstance(where, int) else f"path={where}"
+        arguments += ["-chardev", f"socket,id={name},{address},server=on,wait=off"]
+    arguments += ["-serial", "chardev:console", "-mon", "chardev=monitor,mode=control"]
+    arguments += ["-device", "virtio-serial-pci"]
+    for number, name in enumerate(_PORTS, start=1):
+        arguments += ["-device", f"virtserialport,chardev={name},name=lab.{name},nr={number}"]
+    return arguments

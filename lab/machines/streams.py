@@ -1,0 +1,139 @@
+"""What a guest sends: its console, and lines over its virtio-serial ports. Each is read by a thread of its own, so
+that a guest never waits for the host, and kept within bounds, because a guest is hostile."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.errors import ConsumerError
+
+_CHUNK = 1 << 16
+
+
+class _Reader:
+    """Reads a connected socket to its end in a thread; `self._changed` guards and announces all that came."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._changed = threading.Condition()
+        self._ended = False
+        self._socket.connect(str(path))
+        self._thread = threading.Thread(target=self._read, name=f"lab-{name}", daemon=True)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except OSError:
+                data = b""
+            with self._changed:
+                if data:
+                    self._take(data)
+                else:
+                    self._ended = True
+                self._changed.notify_all()
+            if not data:
+                return
+
+    def _take(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def close(self, deadline: float = 5.0) -> None:
+        """Stop reading; safe to call twice."""
+        with contextlib.suppress(OSError):  # the other side has closed it
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(deadline)
+        self._socket.close()
+
+
+class Console(_Reader):
+    """The serial console from its first byte: raw in `raw_file`, and by line with the host's time in `file`."""
+
+    LIMIT = 64 << 20
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        super().__init__(path, "console")
+        self.file, self.raw_file = folder / "console.log", folder / "console.raw"
+        self._log, self._raw = self.file.open("wb"), self.raw_file.open("wb")
+        self._size, self._line_open = 0, False
+        self._thread.start()
+
+    def _take(self, data: bytes) -> None:
+        data = data[: max(0, self.LIMIT - self._size)]
+        self._size += len(data)
+        self._raw.write(data)
+        self._raw.flush()
+        stamp = time.strftime("%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d} "
+        for line in data.splitlines(keepends=True):
+            if not self._line_open:
+                self._log.write(stamp.encode())
+            self._log.write(line)
+            self._line_open = not line.endswith((b"\n", b"\r"))
+        self._log.flush()
+
+    def read(self) -> bytes:
+        """All that was printed until now."""
+        with self._changed:
+            return self.raw_file.read_bytes()
+
+    def close(self, deadline: float = 5.0) -> None:
+        super().close(deadline)
+        self._log.close()
+        self._raw.close()
+
+
+class Lines(_Reader):
+    """Lines that a guest writes to one port. Reading is by index: nothing is taken away, so captures may overlap."""
+
+    MAX_LINE = 1 << 20
+    MAX_TOTAL = 256 << 20
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path, name)
+        self._lines: list[bytes] = []
+        self._rest = b""
+        self._total = 0
+        self._fault = ""
+        self._thread.start()
+
+    def _take(self, data: bytes) -> None:
+        self._total += len(data)
+        if self._total > self.MAX_TOTAL:
+            self._fault = f"the guest sent more than {self.MAX_TOTAL >> 20} MiB"
+        if self._fault:
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines += lines
+        if len(self._rest) > self.MAX_LINE:
+            self._fault = f"the guest sent a line of more than {self.MAX_LINE >> 20} MiB"
+
+    def count(self) -> int:
+        """How many whole lines have come."""
+        with self._changed:
+            return len(self._lines)
+
+    def since(self, index: int) -> list[bytes]:
+        """The lines from `index` on that have come until now; ConsumerError when the guest broke the bounds."""
+        with self._changed:
+            if self._fault:
+                raise ConsumerError(self._fault)
+            return self._lines[index:]
+
+    def wait(self, ready: Callable[[], bool], deadline: float) -> bool:
+        """Wait until `ready()` holds, looking again whenever something came; False after `deadline` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._fault != "" or ready(), deadline) and not self._fault
+
+    def announce(self) -> None:
+        """Let those who wait look again: something else than a line has changed (the machine died)."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def send(self, data: bytes) -> None:
+        """Write to the guest's port."""
+        self._socket.sendall(data)
