@@ -22,7 +22,6 @@ _UNTRUSTED = (
     "GPG error",
     "NO_PUBKEY",
     "BADSIG",
-    "is not signed",
     "Hash Sum mismatch",
     "unexpected size",
     "not valid yet",
@@ -50,6 +49,8 @@ _UNREACHABLE = (
     "no longer has a Release file",
     "File not found",
 )
+_UNSIGNED = "is not signed"
+_REFUSED = re.compile(r"Failed to fetch \S+/InRelease  [45]\d\d ")
 _STATUS = re.compile(r"\b[45]\d\d  \S")  # apt prints "404  Not Found [IP: ...]"
 
 
@@ -93,6 +94,8 @@ def write_root(root: Path, arch: Arch, line: str, settings: Settings) -> Path:
         "APT::Architecture": arch.name,
         "APT::Architectures": arch.name,
         "APT::Sandbox::User": user(),
+        # The lab reads the lists itself: apt's own cache of them would cost 40 MB and a second for each suite.
+        "pkgCacheFile::Generate": "false",
         # Without it a failed update with old lists at hand is a success to apt.
         "APT::Update::Error-Mode": "any",
         # A list is 45 to 65 MB of text; compressed as it came it is a sixth of that.
@@ -119,7 +122,11 @@ def is_unreachable(error: LabError) -> bool:
     Anything that smells of a wrong signature or hash is not that, nor is anything unknown: going on with old lists
     is for an archive that is silent, never for one that lies.
     """
-    if not isinstance(error, ProgramFailedError) or any(word in error.output for word in _UNTRUSTED):
+    if not isinstance(error, ProgramFailedError):
+        return False
+    # apt also calls a repository unsigned when a proxy or a server refused to hand over its InRelease.
+    refused = _REFUSED.search(error.output) is not None
+    if any(word in error.output for word in _UNTRUSTED) or (_UNSIGNED in error.output and not refused):
         return False
     return any(word in error.output for word in _UNREACHABLE) or _STATUS.search(error.output) is not None
 

@@ -14,16 +14,26 @@ _HEADER_BYTES = 8192  # the dates stand in the first lines, before the long list
 
 def valid_until(path: Path) -> datetime | None:
     """The Valid-Until of an InRelease; None when it has none, as released Debian suites do."""
+    value = _field(path, "Valid-Until")
+    if not value:
+        return None
+    date = parsedate_to_datetime(value)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def suite_of(path: Path) -> str:
+    """The name of the suite whose InRelease that is."""
+    return _field(path, "Codename") or _field(path, "Suite") or path.name
+
+
+def _field(path: Path, wanted: str) -> str:
     with path.open("rb") as stream:
         header = stream.read(_HEADER_BYTES).decode(errors="replace")
     for line in header.splitlines():
         name, _, value = line.partition(": ")
-        if name == "Valid-Until":
-            date = parsedate_to_datetime(value)
-            return date if date.tzinfo else date.replace(tzinfo=UTC)
-        if line.startswith(" "):
-            break
-    return None
+        if name == wanted:
+            return value.strip()
+    return ""
 
 
 def expiry_notice(path: Path, suite: str, now: datetime | None = None) -> str:

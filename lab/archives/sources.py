@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from lab.settings import Settings
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TEMPLATE = Path("/usr/share/python-apt/templates/Debian.info")
 
-# Newest first among equals does not matter here: every suite that holds kernels the lab can be asked for.
+# Every suite with kernels; of one version in several suites the lab takes the one that stands first here.
 SUITES = (
     "bullseye",
     "bullseye-security",
@@ -83,17 +84,12 @@ class Sources:
         """The addresses in the host's own apt configuration, by "main" and "security"; none on other distributions."""
         if _distribution() != "debian":
             return {}
-        done = process.run(
-            [
-                "apt-get",
-                "indextargets",
-                "--format",
-                "$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)",
-                "Created-By: Packages",
-            ],
-            deadline=30,
-        )
-        return host_addresses(done.text)
+        # With its lists apt knows every archive's Origin, and takes half a second: only when it is needed.
+        with tempfile.TemporaryDirectory() as empty:
+            found = host_addresses(_host_targets("--no-release-info", "-o", f"Dir::State::lists={empty}"))
+        if any(len(addresses) > 1 for addresses in found.values()):
+            found = host_addresses(_host_targets())
+        return {role: addresses[0] for role, addresses in found.items()}
 
     def _from_template(self, suite: str) -> str:
         try:
@@ -120,23 +116,30 @@ def family_names(name: str) -> tuple[str, ...]:
     return (name, "sid") if name == "experimental" else (name,)
 
 
-def host_addresses(targets: str) -> dict[str, str]:
-    """Pick the main and the security archive out of `apt-get indextargets` (ORIGIN|COMPONENT|RELEASE|REPO_URI).
+def host_addresses(targets: str) -> dict[str, list[str]]:
+    """The candidates for "main" and "security" in `apt-get indextargets`, best first.
 
-    Third parties use Debian's suite names too; an archive's Origin tells them apart, where its lists are there
-    (apt leaves the placeholder where they are not).
+    A line of `targets` is ORIGIN|COMPONENT|RELEASE|REPO_URI. Third parties use Debian's suite names too; an archive's
+    Origin tells them apart, where its lists are there (apt leaves the placeholder where they are not).
     """
     rows = [row.split("|") for row in targets.splitlines() if row.count("|") == 3]
     rows.sort(key=lambda row: row[0] != "Debian")
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for origin, component, release, uri in rows:
         if component != "main" or origin not in ("Debian", "$(ORIGIN)"):
             continue
-        if release.endswith(_SECURITY):
-            found.setdefault("security", _first_mirror(uri))
-        elif "-" not in release and "/" not in release:
-            found.setdefault("main", _first_mirror(uri))
+        if "/" in release or ("-" in release and not release.endswith(_SECURITY)):
+            continue
+        addresses = found.setdefault("security" if release.endswith(_SECURITY) else "main", [])
+        if (address := _first_mirror(uri)) not in addresses:
+            addresses.append(address)
     return found
+
+
+def _host_targets(*options: str) -> str:
+    form = "$(ORIGIN)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)"
+    argv = [process.which("apt-get", package="apt"), *options, "indextargets", "--format", form, "Created-By: Packages"]
+    return process.run(argv, deadline=60).text
 
 
 def template_address(text: str, suite: str) -> str:

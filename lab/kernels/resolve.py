@@ -101,7 +101,8 @@ class KernelSource:
             process.run([dpkg, "-x", deb, folder], deadline=_UNPACK_DEADLINE)
             deb.unlink()
         downloads.rmdir()
-        shutil.rmtree(folder / "usr" / "share" / "doc", ignore_errors=True)
+        shutil.rmtree(folder / "usr" / "share", ignore_errors=True)  # changelogs and bug scripts
+        _places(folder, entry.release)  # a kernel without them must not get into the store
         return {
             "package": entry.packages[0].name,
             "version": entry.version,
@@ -124,7 +125,7 @@ def _inputs(entry: CatalogEntry) -> dict[str, Any]:
 
 
 def _kernel(entry: CatalogEntry, stored: Entry) -> Kernel:
-    files = stored.files
+    image, modules, config = _places(stored.files, entry.release)
     return Kernel(
         request=entry.request,
         release=entry.release,
@@ -133,13 +134,20 @@ def _kernel(entry: CatalogEntry, stored: Entry) -> Kernel:
         arch=entry.arch,
         flavour=entry.flavour,
         suite=entry.suite,
-        image=_first(files, f"boot/vmlinuz-{entry.release}", f"boot/vmlinux-{entry.release}"),
-        modules=_first(files, f"usr/lib/modules/{entry.release}", f"lib/modules/{entry.release}"),
-        config=_first(files, f"boot/config-{entry.release}", f"usr/lib/modules/{entry.release}/config"),
+        image=image,
+        modules=modules,
+        config=config,
         headers=entry.headers,
         key=stored.key,
         provenance=stored.provenance,
     )
+
+
+def _places(files: Path, release: str) -> tuple[Path, Path, Path]:
+    """Image, modules and config: from 7.3 on all in the modules' folder, which is in /usr from 6.7 on."""
+    modules = _first(files, f"usr/lib/modules/{release}", f"lib/modules/{release}")
+    image = _first(files, f"boot/vmlinuz-{release}", f"boot/vmlinux-{release}", f"usr/lib/modules/{release}/vmlinuz")
+    return image, modules, _first(files, f"boot/config-{release}", f"usr/lib/modules/{release}/config")
 
 
 def _first(files: Path, *places: str) -> Path:

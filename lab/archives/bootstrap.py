@@ -1,0 +1,117 @@
+"""A root file system out of packages, extracted and not installed: no maintainer script runs, any architecture goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from lab import process
+from lab.arches import Arch
+from lab.archives import aptconf, release
+from lab.archives.sources import Suite
+from lab.errors import RequestError
+from lab.process import ProgramFailedError
+from lab.settings import Settings
+
+_DEADLINE = 900.0
+_MERGED = ("bin", "sbin", "lib", "lib64")
+_FOLDERS = ("proc", "dev", "sys", "run", "tmp", "root")
+_DROPPED = ("doc", "man", "locale", "info")
+_DEBIAN_FILE = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_[^_]+\.deb")
+# Maintainer scripts make these links, and none of them has run.
+_ALTERNATIVES = {"sh": "dash", "awk": "mawk"}
+# mmdebstrap runs it before anything is extracted: packages older than the usr-merge must not make real folders of
+# these. A constant; nothing of the lab's or the user's is in it.
+_MERGE_HOOK = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
+
+
+@dataclass(frozen=True)
+class RootRecipe:
+    """What goes into a root: `packages` are "name" or "name=version"; the first of `suites` is preferred."""
+
+    suites: tuple[Suite, ...]
+    packages: tuple[str, ...]
+    arch: Arch
+
+
+def extract_root(
+    recipe: RootRecipe, folder: Path, *, settings: Settings, log: Path, notice: Callable[[str], None]
+) -> dict[str, str]:
+    """Extract the recipe's packages and all they depend on into the empty `folder`; returns {package: version}.
+
+    Nothing is configured: there is no /etc/passwd and no ld.so.cache. What differs from host to host (device nodes,
+    host name, apt's settings) is not there either. Raises ArchiveError when the archive is silent or not to be trusted.
+    """
+    if not recipe.suites or not recipe.packages:
+        raise RequestError("a root file system needs a suite and a package", hint="complete the recipe")
+    try:
+        process.run(_argv(recipe, folder, settings), deadline=_DEADLINE, log=log)
+    except ProgramFailedError as error:
+        names = ", ".join(suite.name for suite in recipe.suites)
+        raise aptconf.archive_error(error, names, recipe.suites[0].uri, log) from error
+    for path in sorted((folder / "var/lib/apt/lists").glob("*_InRelease")):
+        if warning := release.expiry_notice(path, release.suite_of(path)):
+            notice(warning)
+    versions = _versions(folder / "var/cache/apt/archives")
+    _tidy(folder)
+    _complete(folder)
+    return versions
+
+
+def _argv(recipe: RootRecipe, folder: Path, settings: Settings) -> list[str]:
+    # Debian's unprivileged mode needs user namespaces; extracting needs no privilege at all.
+    mode = "root" if os.geteuid() == 0 else "chrootless"
+    options = aptconf.options(settings)
+    if len(recipe.suites) > 1:
+        # Else dependencies come from the suite with the higher version only, and backports never win.
+        options["APT::Default-Release"] = recipe.suites[0].name
+    return [
+        process.which("mmdebstrap"),
+        "--variant=extract",
+        f"--mode={mode}",
+        "--format=directory",
+        f"--architectures={recipe.arch.name}",
+        f"--include={','.join(recipe.packages)}",
+        "--skip=cleanup/apt",  # the names of the packages' files tell what was extracted
+        f"--setup-hook={_MERGE_HOOK}",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _DROPPED),
+        *(f'--aptopt={name} "{value}"' for name, value in options.items()),
+        recipe.suites[0].name,
+        str(folder),
+        *(suite.line() for suite in recipe.suites),
+    ]
+
+
+def _versions(archives: Path) -> dict[str, str]:
+    """{package: version} out of files such as busybox-static_1%3a1.38.0-3_amd64.deb."""
+    matches = [_DEBIAN_FILE.fullmatch(path.name) for path in sorted(archives.glob("*.deb"))]
+    return {match["name"]: unquote(match["version"]) for match in matches if match}
+
+
+def _tidy(folder: Path) -> None:
+    """Take away what mmdebstrap brought and no package did: apt's and dpkg's state, and what tells of the host."""
+    for place in ("etc/apt", "etc/dpkg", "var/lib/apt", "var/lib/dpkg", "var/cache/apt", "var/log/apt", "dev"):
+        shutil.rmtree(folder / place, ignore_errors=True)
+    for place in ("etc/hostname", "etc/resolv.conf", "etc/fstab"):
+        (folder / place).unlink(missing_ok=True)
+    for name in _DROPPED:
+        shutil.rmtree(folder / "usr" / "share" / name, ignore_errors=True)
+
+
+def _complete(folder: Path) -> None:
+    for name in _FOLDERS:
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "tmp").chmod(0o1777)
+    for name in _MERGED:
+        if not os.path.lexists(folder / name):
+            (folder / "usr" / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(f"usr/{name}")
+    for name, program in _ALTERNATIVES.items():
+        link = folder / "usr" / "bin" / name
+        if (folder / "usr" / "bin" / program).exists() and not os.path.lexists(link):
+            link.symlink_to(program)
