@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import re
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_DEPENDS = re.compile(rb"\0depends=([a-zA-Z0-9_,-]*)\0")
 _FOLDERS = ("proc", "sys", "dev", "lower", "upper", "new", "modules", "lab")
 
 
@@ -63,24 +65,34 @@ def read_wanted(text: str) -> list[str]:
     return [name for name in names if name]
 
 
-def plan_modules(folder: Path, wanted: Iterable[str]) -> ModulePlan:
-    """Which of `wanted` are modules here, with what they depend on, first what the others need.
+def plan_modules(folder: Path, wanted: Sequence[str]) -> ModulePlan:
+    """Which of `wanted` are modules here, with all they depend on, first what the others need.
 
-    modules.dep lists for each module all it needs, the nearest first (modprobe's documentation); what is built into
-    the kernel stands in modules.builtin and needs nothing.
+    What a module needs stands in the module itself (.modinfo, "depends="): packages carry no modules.dep, which a
+    maintainer script makes. What is built into the kernel stands in modules.builtin and needs nothing.
     """
-    needs = _dependencies((folder / "modules.dep").read_text())
+    paths = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))}
     built_in = {_name(line) for line in (folder / "modules.builtin").read_text().split()}
-    paths = {_name(path): path for path in needs}
-    files: dict[str, None] = {}
-    absent = []
+    ordered: dict[str, Path] = {}
     for name in (_name(word) for word in wanted):
         if name in paths:
-            for path in [*reversed(needs[paths[name]]), paths[name]]:
-                files[path] = None
-        elif name not in built_in:
-            absent.append(name)
-    return ModulePlan(tuple(files), tuple(absent))
+            _order(name, paths, ordered)
+    files = tuple(str(path.relative_to(folder)) for path in ordered.values())
+    return ModulePlan(files, tuple(name for name in map(_name, wanted) if name not in {*paths, *built_in}))
+
+
+def _order(name: str, paths: Mapping[str, Path], ordered: dict[str, Path]) -> None:
+    if name in ordered or name not in paths:
+        return
+    for needed in depends_of(unpack_module(paths[name])):
+        _order(needed, paths, ordered)
+    ordered[name] = paths[name]
+
+
+def depends_of(module: bytes) -> list[str]:
+    """The modules that a module's .modinfo says it needs; none for data without one."""
+    match = _DEPENDS.search(module)
+    return [_name(word) for word in match.group(1).decode().split(",") if word] if match else []
 
 
 def unpack_module(path: Path) -> bytes:
@@ -94,11 +106,6 @@ def unpack_module(path: Path) -> bytes:
         case ".gz":
             return zlib.decompress(data, wbits=31)
     return data
-
-
-def _dependencies(text: str) -> dict[str, list[str]]:
-    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
-    return {path: rest.split() for path, _, rest in pairs}
 
 
 def _name(path: str) -> str:

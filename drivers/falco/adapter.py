@@ -1,0 +1,82 @@
+"""Reads `sysdig -j` as this driver's manifest calls it.
+
+Enter events are merged by sysdig into the exit's fields: `evt.arg.*` is what the exit event says, and the process's
+fields are libsinsp's own conclusions.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+from lab.drivers.event import Counters, Event, Value
+
+# Plain strings of the guest among the parameters.
+_STRINGS = ("name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode", "status", "ret")
+_EVENTS = re.compile(rb"^Driver Events:(\d+)$", re.MULTILINE)
+_DROPS = re.compile(rb"^Driver Drops:(\d+)$", re.MULTILINE)
+
+
+class SysdigAdapter:
+    """Maps sysdig's fields to the lab's events."""
+
+    def event(self, line: bytes) -> Event | None:
+        """The event in one line; None for the few that say nothing of a call (drop markers, container events)."""
+        fields: dict[str, Any] = json.loads(line)
+        if fields.get("thread.tid") is None:
+            return None
+        kind = fields["evt.type"]
+        return Event(
+            type=kind,
+            ts=int(fields["evt.rawtime"]),
+            cpu=int(fields["evt.cpu"]),
+            tid=int(fields["thread.tid"]),
+            pid=_number(fields.get("proc.pid")),
+            ppid=_number(fields.get("proc.ppid")),
+            comm=_bytes(fields.get("proc.name")) or b"",
+            exe=_bytes(fields.get("proc.exepath")) or b"",
+            result=fields.get("evt.rawres"),
+            params=_params(fields),
+        )
+
+    def counters(self, said: bytes) -> Counters | None:
+        """What `sysdig -v` prints when it is interrupted."""
+        events, drops = _EVENTS.search(said), _DROPS.search(said)
+        if events is None or drops is None:
+            return None
+        return Counters(int(events.group(1)), int(drops.group(1)))
+
+
+def _params(fields: dict[str, Any]) -> dict[str, Value]:
+    params: dict[str, Value] = {}
+    for name in _STRINGS:
+        value = fields.get(f"evt.arg.{name}")
+        if value is not None:
+            params[name] = _bytes(value)
+    if (flags := fields.get("evt.arg.flags")) is not None:
+        params["flags"] = frozenset(str(flags).split("|"))
+    if (arguments := fields.get("evt.arg.args")) is not None:
+        params["args"] = _arguments(str(arguments))
+    if fields.get("fd.sip") is not None:
+        params["address"], params["port"] = str(fields["fd.sip"]), int(fields["fd.sport"])
+    if (fd := fields.get("fd.num")) is not None:
+        params["fd"] = int(fd)
+    if (parent := fields.get("proc.pname")) is not None:
+        params["parent"] = _bytes(parent)
+    return params
+
+
+def _arguments(encoded: str) -> tuple[bytes, ...]:
+    """argv without its first word: base64 of strings that each end in NUL."""
+    data = base64.b64decode(encoded, validate=True)
+    return tuple(data.removesuffix(b"\0").split(b"\0")) if data else ()
+
+
+def _bytes(value: object) -> bytes | None:
+    return None if value is None else str(value).encode("utf-8", "surrogateescape")
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int) else -1

@@ -1,0 +1,147 @@
+"""Builds a driver for a kernel with that kernel's own compiler, once per content of everything that goes into it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from debian.debian_support import Version
+
+from lab.arches import host
+from lab.archives.aptroot import AptRoot
+from lab.archives.sources import Sources
+from lab.drivers.manifest import DriverMode, Source
+from lab.errors import ArchiveError, BuildError, UnsupportedError
+from lab.images.builder import Builder, builder_root
+from lab.images.programs import first_error
+from lab.kernels.kernel import Kernel
+from lab.process import run
+from lab.settings import Settings
+from lab.store import Store, content_digest, key_of
+
+_BUILD_DEADLINE = 900.0
+_UNPACK_DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class DriverBuild:
+    """A built driver: `module` is the file to load, `key` the store's, `provenance` what it was made from."""
+
+    driver: DriverMode
+    module: Path
+    key: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Sources:
+    folder: Path
+    key: str
+    provenance: dict[str, Any]
+
+
+def demand_supported(driver: DriverMode, kernel: Kernel) -> None:
+    """UnsupportedError with the reason when the manifest or the kernel says that this cell cannot be."""
+    minimum = driver.mode.minimum_kernel.get(kernel.arch.name)
+    if minimum is None:
+        raise UnsupportedError(f"{driver.name} does not support {kernel.arch.name} (its manifest)")
+    if Version(kernel.series) < Version(minimum):
+        raise UnsupportedError(f"{driver.name} needs kernel {minimum} or newer on {kernel.arch.name} (its manifest)")
+    for option in driver.mode.needs_config:
+        if kernel.option(option) is None:
+            raise UnsupportedError(f"kernel {kernel.release} lacks CONFIG_{option}, which {driver.name} needs")
+    if kernel.headers is None:
+        raise UnsupportedError(f"the archive has no headers for kernel {kernel.release}: nothing can be built for it")
+
+
+def build_driver(
+    driver: DriverMode, kernel: Kernel, store: Store, settings: Settings, notice: Callable[[str], None]
+) -> DriverBuild:
+    """The driver built for that kernel, from the store when nothing that goes into it changed.
+
+    UnsupportedError when it cannot be; BuildError with the compiler's first error, its log kept in the store.
+    """
+    demand_supported(driver, kernel)
+    sources = _fetch_sources(driver, store, settings, notice)
+    builder = builder_root("kernel", store, settings, notice, suite=kernel.suite, extra=kernel.headers or ())
+    inputs = {
+        "sources": sources.key,
+        "builder": builder.key,
+        "kernel": kernel.key,
+        "build": driver.mode.build,
+        "module": driver.mode.module,
+    }
+
+    def fill(folder: Path) -> dict[str, Any]:
+        notice(f"building {driver.name} for {kernel.release}")
+        log = store.state("logs") / f"build-{key_of(inputs)}.log"
+        log.unlink(missing_ok=True)
+        _build(driver, kernel, sources, builder, folder, log)
+        return {**sources.provenance, "kernel": kernel.release, "compiler": _compiler(builder)}
+
+    entry = store.get("driver", inputs, fill)
+    return DriverBuild(driver, entry.files / f"{driver.mode.module}.ko", entry.key, entry.provenance)
+
+
+def _build(driver: DriverMode, kernel: Kernel, sources: _Sources, builder: Builder, folder: Path, log: Path) -> None:
+    work = folder / "build"
+    shutil.copytree(sources.folder, work)
+    headers = f"/usr/src/linux-headers-{kernel.release}"
+    done = builder.run(
+        ["make", "-C", headers, "M=/build", "-j2", "modules"], work=work, deadline=_BUILD_DEADLINE, log=log
+    )
+    built = work / f"{driver.mode.module}.ko"
+    if done.status != 0 or not built.is_file():
+        raise BuildError(
+            f"{driver.name} does not build for {kernel.release}: {first_error(done.text)}",
+            hint="read the log; drivers that the kernel's changes broke need a newer version",
+            log=log,
+        )
+    shutil.copy(built, folder / "debug.ko")
+    # What is loaded goes without debug information: it travels into every machine.
+    strip = builder.run(["strip", "--strip-debug", built.name], work=work, deadline=_UNPACK_DEADLINE)
+    if strip.status != 0:
+        raise BuildError(f"strip failed: {strip.stderr.decode(errors='replace')}")
+    shutil.move(built, folder / built.name)
+    shutil.rmtree(work)
+
+
+def _fetch_sources(driver: DriverMode, store: Store, settings: Settings, notice: Callable[[str], None]) -> _Sources:
+    source = driver.mode.source
+    if source.package:
+        return _fetch_package(source, store, settings, notice)
+    folder = driver.folder / source.folder
+    if not folder.is_dir():
+        raise BuildError(f"the sources of {driver.name} are not at {folder}", hint="correct `folder` in driver.toml")
+    return _Sources(folder, content_digest(folder), {"folder": str(folder)})
+
+
+def _fetch_package(source: Source, store: Store, settings: Settings, notice: Callable[[str], None]) -> _Sources:
+    archive = AptRoot(Sources(settings).suite(source.suite), host(), store, settings, notice)
+    archive.refresh()
+    found = [package for package in archive.packages(source.package) if package.name == source.package]
+    if not found:
+        raise ArchiveError(f"{source.suite} has no package {source.package}", hint="correct `source` in driver.toml")
+    newest = max(found, key=lambda package: Version(package.version))
+    inputs = {"package": newest.name, "version": newest.version, "sha256": newest.sha256}
+
+    def fill(folder: Path) -> dict[str, Any]:
+        notice(f"fetching {newest.name} {newest.version}")
+        package = archive.download(newest, folder)
+        run(["dpkg-deb", "-x", package, folder / "unpacked"], deadline=_UNPACK_DEADLINE)
+        package.unlink()
+        return {**inputs, "suite": source.suite, "signed_by": archive.signed_by()}
+
+    entry = store.get("source", inputs, fill)
+    folders = sorted((entry.files / "unpacked").glob(source.folder))
+    if not folders:
+        raise ArchiveError(f"{newest.name} {newest.version} holds no {source.folder}", hint="correct driver.toml")
+    return _Sources(folders[0], entry.key, entry.provenance)
+
+
+def _compiler(builder: Builder) -> str:
+    names = sorted(name for name in builder.packages if name.startswith("gcc-") and name.removeprefix("gcc-").isdigit())
+    return ", ".join(f"{name} {builder.packages[name]}" for name in names)

@@ -1,0 +1,123 @@
+"""A driver loaded in a machine, and its consumer, whose lines come to the host over the machine's events port."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from lab.drivers.build import DriverBuild
+from lab.drivers.event import Counters, Event
+from lab.drivers.manifest import Mode
+from lab.errors import ConsumerError, LoadError
+from lab.images.cpio import CpioFile
+from lab.machines.machine import PAYLOAD, Machine
+
+_LOG_LINES = 8
+_LOAD_DEADLINE = 20.0
+_STOP_DEADLINE = 10.0
+_PORT = "/dev/virtio-ports/lab.events"
+_SAID = f"{PAYLOAD}/consumer.said"
+_PID = f"{PAYLOAD}/consumer.pid"
+# The consumer's own shell: it writes its number down, then becomes the consumer. $1 is the pid file, $2 standard
+# error's file, $3 the port, the rest the command.
+_START = 'echo $$ >"$1"; said=$2; port=$3; shift 3; exec "$@" >"$port" 2>"$said" </dev/null'
+
+
+def driver_payload(build: DriverBuild, sentinel: bytes) -> dict[str, CpioFile]:
+    """What a machine must be given at its boot, so that the driver can be deployed in it."""
+    return {
+        f"driver/{build.module.name}": CpioFile(build.module.read_bytes()),
+        "bin/lab-sentinel": CpioFile(sentinel, 0o755),
+    }
+
+
+class Deployment:
+    """A driver in one machine. Made by `deploy`; gone with the machine."""
+
+    def __init__(self, machine: Machine, build: DriverBuild) -> None:
+        self.machine = machine
+        self.build = build
+        self.adapter = build.driver.adapter()
+        self._consuming = False
+
+    @property
+    def mode(self) -> Mode:
+        return self.build.driver.mode
+
+    def load(self) -> None:
+        """Load the driver and check that it is there; LoadError quotes the command and the kernel's last lines."""
+        for command in (*self.mode.load, *self.mode.check):
+            self._demand(command, "does not load")
+
+    def unload(self) -> None:
+        """Unload the driver, its consumer stopped first; LoadError as in `load`."""
+        self.stop_consumer()
+        for command in self.mode.unload:
+            self._demand(command, "cannot be unloaded")
+
+    def loaded(self) -> bool:
+        """Whether the kernel lists the module."""
+        return self.machine.run(["test", "-d", f"/sys/module/{self.mode.module}"], check=False).status == 0
+
+    def start_consumer(self) -> None:
+        """Start the consumer unless it runs; it is ready only when a sentinel of the lab's has come through."""
+        if self._consuming:
+            return
+        command = self._filled(self.mode.consumer.command)
+        start = ["setsid", "-f", "sh", "-c", _START, "sh", _PID, _SAID, _PORT, *command]
+        self.machine.run(start)
+        self._consuming = True
+
+    def stop_consumer(self) -> Counters | None:
+        """Stop the consumer and return what it says the driver counted; None when it ran not or did not say."""
+        if not self._consuming:
+            return None
+        self._consuming = False
+        wait = f'pid=$(cat {_PID}) && kill -INT "$pid" && while [ -e "/proc/$pid" ]; do sleep 0.05; done; cat {_SAID}'
+        result = self.machine.run(["sh", "-c", wait], check=False, deadline=_STOP_DEADLINE)
+        return self.adapter.counters(result.stdout)
+
+    def consumer_fault(self) -> str:
+        """Why the consumer no longer runs, in its own words; empty while it does."""
+        script = f'[ -e "/proc/$(cat {_PID})/exe" ] || {{ echo gone; cat {_SAID}; }}'
+        said = self.machine.run(["sh", "-c", script], check=False).text
+        return said.partition("\n")[2].strip() or "it said nothing" if said.startswith("gone") else ""
+
+    def event(self, line: bytes) -> Event | None:
+        """The event in a line of the consumer's; ConsumerError when the adapter cannot read it."""
+        try:
+            return self.adapter.event(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConsumerError(
+                f"the adapter of {self.build.driver.name} cannot read {line[:200]!r}: {error}",
+                hint="the consumer and its adapter do not fit: look at both in the driver's folder",
+            ) from error
+
+    def emit_sentinels(self, prefix: str) -> list[int]:
+        """Make one event on every CPU that asks for PREFIX/CPU; returns the CPUs."""
+        done = self.machine.run([f"{PAYLOAD}/bin/lab-sentinel", prefix])
+        return [int(word) for word in done.stdout.split()]
+
+    def _demand(self, command: Sequence[str], what: str) -> None:
+        argv = self._filled(command)
+        result = self.machine.run(argv, check=False, deadline=_LOAD_DEADLINE)
+        if result.status == 0:
+            return
+        said = (result.stdout + result.stderr).decode(errors="replace").strip()
+        log = self.machine.run(["dmesg"], check=False).text.splitlines()[-_LOG_LINES:]
+        lines = "\n".join(f"  {line}" for line in log)
+        raise LoadError(
+            f"{self.build.driver.name} {what} on {self.machine.spec.arch.name}: {shlex.join(argv)} ended with status "
+            f"{result.status}: {said}\nThe kernel's last lines:\n{lines}"
+        )
+
+    def _filled(self, command: Sequence[str]) -> list[str]:
+        values: Mapping[str, str] = {"module": f"{PAYLOAD}/driver/{self.build.module.name}"}
+        return [word.replace("{module}", values["module"]) for word in command]
+
+
+def deploy(machine: Machine, build: DriverBuild) -> Deployment:
+    """Load the driver in a machine that was booted with `driver_payload(build, ...)`."""
+    deployment = Deployment(machine, build)
+    deployment.load()
+    return deployment

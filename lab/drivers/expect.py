@@ -1,0 +1,92 @@
+"""What a scenario may ask of a capture, and the message it gets when the answer is no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.drivers.event import Counters, Event, Value
+
+_SHOWN = 5
+
+
+class Expectations:
+    """Questions to captured events. Names are those of Event's fields and of parameters.
+
+    An expected str equals the guest's bytes when they are its UTF-8 form; a set means any of its members.
+    """
+
+    events: tuple[Event, ...]
+    counters: Counters | None
+    closed: bool
+
+    def all(self, **expected: Any) -> list[Event]:
+        """Every event that matches. AssertionError when the capture is still open."""
+        assert self.closed, "the capture is still open: ask after its `with` block"  # noqa: S101 - it is an assertion
+        return [event for event in self.events if not differences(event, expected)]
+
+    def one(self, **expected: Any) -> Event:
+        """The one event that matches; AssertionError when there is none or more, or when events were dropped."""
+        self._demand_no_drops()
+        found = self.all(**expected)
+        if len(found) != 1:
+            raise AssertionError(self._explain(expected, found))
+        return found[0]
+
+    def none(self, **expected: Any) -> None:
+        """Nothing matches; an AssertionError too when events were dropped, or when nobody knows."""
+        self._demand_no_drops()
+        found = self.all(**expected)
+        if found:
+            raise AssertionError(f"expected no event with {_show(expected)}, but: {_show_event(found[0])}")
+
+    def count(self, **expected: Any) -> int:
+        """How many match; an AssertionError when events were dropped, or when nobody knows."""
+        self._demand_no_drops()
+        return len(self.all(**expected))
+
+    def _demand_no_drops(self) -> None:
+        if self.counters is None:
+            raise AssertionError("the driver's drop counters are not known: absence and counts cannot be asserted")
+        if self.counters.drops:
+            raise AssertionError(f"the driver dropped {self.counters.drops} events: absence and counts mean nothing")
+
+    def _explain(self, expected: dict[str, Any], found: list[Event]) -> str:
+        if found:
+            shown = "".join(f"\n  {_show_event(event)}" for event in found[:_SHOWN])
+            return f"expected one event with {_show(expected)}, but {len(found)} came:{shown}"
+        text = f"no event with {_show(expected)} among {len(self.events)}"
+        nearest = sorted(self.events, key=lambda event: len(differences(event, expected)))[:1]
+        # An event of another type is no near miss, only noise.
+        if nearest and "type" not in differences(nearest[0], expected):
+            wrong = ", ".join(f"{k}={_plain(nearest[0].value(k))}" for k in differences(nearest[0], expected))
+            text += f"; the nearest has {wrong}: {_show_event(nearest[0])}"
+        return text
+
+
+def differences(event: Event, expected: dict[str, Any]) -> list[str]:
+    """The names in which the event is not as expected."""
+    return [name for name, value in expected.items() if not matches(event.value(name), value)]
+
+
+def matches(actual: Value, expected: Any) -> bool:
+    """Whether a value is as expected: str against bytes by UTF-8, a set of values as any of them."""
+    if isinstance(expected, (set, frozenset)) and not isinstance(actual, frozenset):
+        return any(matches(actual, item) for item in expected)
+    if isinstance(expected, str) and isinstance(actual, bytes):
+        return actual == expected.encode()
+    if isinstance(expected, (list, tuple)) and isinstance(actual, tuple):
+        return len(actual) == len(expected) and all(matches(a, e) for a, e in zip(actual, expected, strict=True))
+    return bool(actual == expected)
+
+
+def _show(expected: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in expected.items())
+
+
+def _plain(value: Value) -> str:
+    return repr(value.decode(errors="backslashreplace")) if isinstance(value, bytes) else repr(value)
+
+
+def _show_event(event: Event) -> str:
+    params = " ".join(f"{name}={_plain(value)}" for name, value in event.params.items() if value is not None)
+    return f"{event.type} by {_plain(event.comm)} (pid {event.pid}) result={event.result} {params}"

@@ -1,0 +1,52 @@
+"""Small static C programs for guests: actors, and the lab's own. Each is one C file, built once per content."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.arches import Arch
+from lab.errors import BuildError, RequestError
+from lab.images.builder import Builder, builder_root
+from lab.settings import Settings
+from lab.store import Store, file_digest
+
+_FLAGS = ("-static", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread")
+_DEADLINE = 120.0
+_FIRST_ERROR = re.compile(r"^.*\berror: .*$|^.*undefined reference.*$", re.MULTILINE)
+
+
+def build_program(source: Path, arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Path:
+    """The static executable made from one C file; BuildError quotes the compiler's first error."""
+    if not source.is_file():
+        known = ", ".join(sorted(path.stem for path in source.parent.glob("*.c"))) or "none"
+        raise RequestError(f"there is no program {source.stem!r} in {source.parent}", hint=f"there are: {known}")
+    builder = builder_root("programs", store, settings, notice)
+    inputs = {"source": file_digest(source), "name": source.stem, "builder": builder.key, "arch": arch.name}
+
+    def fill(folder: Path) -> dict[str, Any]:
+        shutil.copy(source, folder)
+        command = ["gcc", *_FLAGS, "-o", source.stem, source.name]
+        done = builder.run(command, work=folder, deadline=_DEADLINE)
+        if done.status != 0:
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            raise BuildError(f"{source} does not build: {first_error(output)}", hint=f"correct {source.name}")
+        return {"compiler": _compiler(builder)}
+
+    return store.get("program", inputs, fill).files / source.stem
+
+
+def first_error(output: str) -> str:
+    """The compiler's or linker's first error in what a build printed; its last line when none is found."""
+    match = _FIRST_ERROR.search(output)
+    if match:
+        return match.group(0).strip()
+    lines = output.strip().splitlines()
+    return lines[-1] if lines else "the build printed nothing"
+
+
+def _compiler(builder: Builder) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(builder.packages.items()) if name == "gcc")

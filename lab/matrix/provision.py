@@ -1,0 +1,108 @@
+"""Turns a cell into what a machine needs, and boots machines from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.arches import Arch
+from lab.drivers.build import DriverBuild, build_driver, demand_supported
+from lab.drivers.deploy import Deployment, deploy, driver_payload
+from lab.drivers.manifest import find_driver
+from lab.images.cpio import CpioFile
+from lab.images.initrd import make_initrd
+from lab.images.programs import build_program
+from lab.images.recipe import RECIPES
+from lab.images.root import Image, guest_image
+from lab.kernels.kernel import Kernel
+from lab.kernels.resolve import KernelSource
+from lab.machines.accel import Acceleration, choose
+from lab.machines.machine import Machine
+from lab.machines.qemu import Qemu, own_qemu
+from lab.machines.spec import MachineSpec
+from lab.matrix.cell import Cell
+from lab.settings import Settings
+from lab.store import Store
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cell with everything fetched and built: machines can be booted from it at once."""
+
+    cell: Cell
+    kernel: Kernel
+    image: Image
+    initrd: Path
+    qemu: Qemu
+    acceleration: Acceleration
+    driver: DriverBuild | None
+    sentinel: bytes
+
+    def versions(self) -> dict[str, Any]:
+        """Everything that decides what runs, for headers and bundles."""
+        return {
+            "cell": self.cell.slug,
+            "kernel": {"release": self.kernel.release, **self.kernel.provenance},
+            "image": {"recipe": self.image.name, "packages": self.image.packages},
+            "driver": self.driver.provenance if self.driver else None,
+            "qemu": {"version": self.qemu.version, "origin": self.qemu.origin},
+            "acceleration": {"kind": str(self.acceleration.kind), "why": self.acceleration.why},
+        }
+
+
+class Lab:
+    """The lab on this host: its settings and store, and what it makes with them. `notice` tells the user."""
+
+    def __init__(self, settings: Settings, notice: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.notice = notice
+        self.store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
+        self.store.sweep()
+
+    def prepare(self, cell: Cell) -> Prepared:
+        """Fetch and build what the cell needs. UnsupportedError before anything is built when it cannot be."""
+        driver = find_driver(cell.driver) if cell.driver else None
+        kernels = KernelSource(self.store, self.settings, self.notice)
+        kernel = kernels.fetch(kernels.resolve(cell.kernel, cell.arch))
+        if driver:
+            demand_supported(driver, kernel)
+        qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)
+        acceleration = choose(self.settings.accel, cell.arch, qemu.command, self.store)
+        image = guest_image(cell.arch, self.store, self.settings, self.notice)
+        return Prepared(
+            cell=cell,
+            kernel=kernel,
+            image=image,
+            initrd=make_initrd(kernel, image.busybox, self.store),
+            qemu=qemu,
+            acceleration=acceleration,
+            driver=build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None,
+            sentinel=self.program(RECIPES / "programs" / "lab-sentinel.c", cell.arch).read_bytes() if driver else b"",
+        )
+
+    def program(self, source: Path, arch: Arch) -> Path:
+        """A small static C program for guests of `arch`."""
+        return build_program(source, arch, self.store, self.settings, self.notice)
+
+    def boot(self, prepared: Prepared, purpose: str) -> Machine:
+        """A fresh guest of that cell, without the driver loaded."""
+        spec = MachineSpec(
+            arch=prepared.cell.arch,
+            acceleration=prepared.acceleration,
+            kernel=prepared.kernel.image,
+            initrd=prepared.initrd,
+            root=prepared.image.disk,
+            memory_mib=self.settings.memory_mib,
+            cpus=self.settings.cpus,
+        )
+        payload: dict[str, CpioFile] = {}
+        if prepared.driver:
+            payload = driver_payload(prepared.driver, prepared.sentinel)
+        return Machine.boot(spec, prepared.qemu, self.settings.run_dir, payload=payload, purpose=purpose)
+
+    def deploy(self, machine: Machine, prepared: Prepared) -> Deployment:
+        """The cell's driver, loaded in that machine."""
+        assert prepared.driver is not None, "the cell has no driver"  # noqa: S101 - a caller's mistake
+        return deploy(machine, prepared.driver)
