@@ -15,19 +15,23 @@ from lab.archives.stanzas import Package
 from lab.errors import RequestError
 from lab.kernels.request import Request
 
-# From 7.3 on Debian's image package is empty and depends on these (packages.debian.org, linux-image-7.3-amd64).
+# From 6.19 on Debian's image package is empty and depends on a linux-binary, -modules and -base package of its version.
 PREFIXES = ("linux-image-", "linux-headers-", "linux-binary-", "linux-modules-", "linux-base-")
 FULL = "full"
 CLOUD = "cloud"
 
 _IMAGE = "linux-image-"
 _VERSION = re.compile(r"(?:\d+:)?(?P<series>\d+\.\d+)(?:\.(?P<patch>\d+))?")
+_META = re.compile(r"\blinux-image-\d")  # a metapackage depends on the image; 7.3-cloud-amd64 alone may be either
 _PARTS = re.compile(r"(linux-(?:base|binary|modules)-[^\s,(]+) \(= ([^)]+)\)")
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One kernel on offer. `packages` are all that its files come from, the image's package first."""
+    """One kernel that an archive lists. `packages` are all that its files come from, the image's package first.
+
+    `missing` names packages that it needs and that the archive lists no more: such a kernel cannot be had.
+    """
 
     request: str
     release: str
@@ -39,6 +43,7 @@ class CatalogEntry:
     arch: Arch
     packages: tuple[Package, ...]
     headers: tuple[str, ...] | None
+    missing: tuple[str, ...] = ()
 
     @cached_property
     def rank(self) -> tuple[Version, int]:
@@ -47,7 +52,7 @@ class CatalogEntry:
 
 
 def entries(packages: Iterable[Package], arch: Arch) -> list[CatalogEntry]:
-    """Every signed kernel among `packages`, newest first. Kernels whose parts are not all there are left out."""
+    """Every signed kernel among `packages`, newest first."""
     known = {(package.suite, package.name, package.version): package for package in packages}
     found = [entry for package in known.values() if (entry := _entry(package, known, arch))]
     return sorted(found, key=lambda entry: entry.rank, reverse=True)
@@ -60,7 +65,7 @@ def choose(request: Request, offered: list[CatalogEntry]) -> CatalogEntry:
     exact = [entry for entry in same if request.patch in (None, entry.patch)]
     for flavour in flavours:
         for entry in exact:
-            if entry.flavour == flavour:
+            if entry.flavour == flavour and not entry.missing:
                 return replace(entry, request=request.slug)
     raise _unknown(request, same, exact, offered)
 
@@ -81,12 +86,13 @@ def _entry(image: Package, known: dict[tuple[str, str, str], Package], arch: Arc
     version = _VERSION.match(image.version)
     if not image.name.startswith(_IMAGE) or version is None or image.arch != arch.name:
         return None
+    if _META.search(image.depends):
+        return None
     flavour = _flavour(release, arch)
     if flavour is None:
         return None
-    parts = [known.get((image.suite, name, number)) for name, number in _PARTS.findall(image.depends)]
-    if None in parts:
-        return None
+    wanted = _PARTS.findall(image.depends)
+    parts = [known.get((image.suite, name, number)) for name, number in wanted]
     return CatalogEntry(
         request=version["series"],
         release=release,
@@ -98,6 +104,7 @@ def _entry(image: Package, known: dict[tuple[str, str, str], Package], arch: Arc
         arch=arch,
         packages=(image, *(part for part in parts if part)),
         headers=_headers(release, image, known),
+        missing=tuple(name for (name, _), part in zip(wanted, parts, strict=True) if part is None),
     )
 
 
@@ -110,7 +117,7 @@ def _flavour(release: str, arch: Arch) -> str | None:
     after = words[at + 1 :]
     if after and after != ["16k"]:  # -dbg, -unsigned
         return None
-    # Metapackages look like 6.1-cloud-amd64 (bullseye-security): two numbers, and nothing that tells the build.
+    # What starts with a digit is part of the build's name: 5.10.0-46-cloud-amd64, 6.1.0-0.deb11.52-amd64.
     before = [word for word in words[1:at] if not word[0].isdigit()]
     return "-".join(before + after) or FULL
 
@@ -124,7 +131,7 @@ def _headers(release: str, image: Package, known: dict[tuple[str, str, str], Pac
 
 
 def _series(offered: list[CatalogEntry]) -> list[str]:
-    names = {entry.series for entry in offered}
+    names = {entry.series for entry in offered if not entry.missing}
     return sorted(names, key=lambda name: [int(part) for part in name.split(".")], reverse=True)
 
 
@@ -133,13 +140,17 @@ def _unknown(
 ) -> RequestError:
     wanted = request.series + (f".{request.patch}" if request.patch is not None else "")
     where = f"{request.suite} has" if request.suite else "the archive has"
+    lost = [entry for entry in exact if entry.missing and request.flavour in ("", entry.flavour)]
+    if lost:
+        what = f"{where} {lost[0].release} without the {lost[0].missing[0]} that it needs"
+        return RequestError(what, hint=f"series that can be had: {', '.join(_series(offered))}")
     if exact:
         flavours = ", ".join(sorted({entry.flavour for entry in exact}))
         return RequestError(
             f"{where} no {request.flavour or 'cloud or full'} kernel {wanted}", hint=f"flavours: {flavours}"
         )
     if same:
-        patches = ", ".join(str(patch) for patch in sorted({entry.patch for entry in same}))
+        patches = ", ".join(str(patch) for patch in sorted({entry.patch for entry in same if not entry.missing}))
         return RequestError(f"{where} no kernel {wanted}", hint=f"patches of {request.series}: {patches}")
     return RequestError(
         f"{where} no kernel {wanted}", hint=f"series that exist: {', '.join(_series(offered)) or 'none'}"

@@ -48,12 +48,27 @@ class KernelSource:
     def resolve(self, text: str, arch: Arch) -> CatalogEntry:
         """The kernel that a request means; RequestError lists what exists, ArchiveError when nothing can be known."""
         wanted = request.parse(text)
-        entry = catalog.choose(wanted, self.list(arch))
+        entry = catalog.choose(wanted, self._listed(arch))
         self._root(entry.suite, arch).warn_if_expired()
         return entry
 
     def list(self, arch: Arch) -> Entries:
-        """Every kernel on offer, newest first."""
+        """Every kernel that can be had, newest first."""
+        return [entry for entry in self._listed(arch) if not entry.missing]
+
+    def newest(self, arch: Arch) -> Entries:
+        """The newest kernel of every series in its default flavour: what the request `all` means."""
+        return catalog.newest(self._listed(arch))
+
+    def fetch(self, entry: CatalogEntry) -> Kernel:
+        """The kernel's files, from the store or else from the archive: downloaded, verified, unpacked."""
+        return _kernel(entry, self._store.get(_KIND, _inputs(entry), lambda folder: self._fill(entry, folder)))
+
+    def stored(self, entry: CatalogEntry) -> bool:
+        """Is the kernel in the store already?"""
+        return self._store.find(_KIND, _inputs(entry)) is not None
+
+    def _listed(self, arch: Arch) -> Entries:
         roots = [self._root(name, arch) for name in self._suites]
         with ThreadPoolExecutor(max_workers=len(roots)) as pool:
             answers = list(pool.map(self._read, roots))
@@ -64,18 +79,6 @@ class KernelSource:
         for failure in failures:
             self._notice(f"{failure.what}; going on without it")
         return catalog.entries(packages, arch)
-
-    def newest(self, arch: Arch) -> Entries:
-        """The newest kernel of every series in its default flavour: what the request `all` means."""
-        return catalog.newest(self.list(arch))
-
-    def fetch(self, entry: CatalogEntry) -> Kernel:
-        """The kernel's files, from the store or else from the archive: downloaded, verified, unpacked."""
-        return _kernel(entry, self._store.get(_KIND, _inputs(entry), lambda folder: self._fill(entry, folder)))
-
-    def stored(self, entry: CatalogEntry) -> bool:
-        """Is the kernel in the store already?"""
-        return self._store.find(_KIND, _inputs(entry)) is not None
 
     def _root(self, suite: str, arch: Arch) -> AptRoot:
         return AptRoot(self._sources.suite(suite), arch, self._store, self._settings, self._notice)

@@ -1,0 +1,83 @@
+"""`lab kernel`: what kernels there are, and fetching one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lab import arches, settings
+from lab.kernels.catalog import CatalogEntry
+from lab.kernels.resolve import KernelSource
+from lab.store import Store
+
+
+@click.group()
+def kernel() -> None:
+    """Kernels from distributions' archives."""
+
+
+@kernel.command("list")
+@click.option("--arch", default="", help="Architecture; the host's own when not given.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every version and flavour, not only the newest of each series."
+)
+def list_kernels(arch: str, as_json: bool, everything: bool) -> None:
+    """List the newest kernel of every series."""
+    source = _source()
+    found = arches.find(arch) if arch else arches.host()
+    entries = source.list(found) if everything else source.newest(found)
+    rows = [_row(source, entry) for entry in entries]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("series", "release", "flavour", "suite", "headers", "in store", box=None, pad_edge=False)
+    for row in rows:
+        flags = ("yes" if row["headers"] else "no", "yes" if row["stored"] else "no")
+        table.add_row(row["series"], row["release"], row["flavour"], row["suite"], *flags)
+    # Into a pipe a release must come whole.
+    console = Console()
+    Console(width=None if console.is_terminal else 160).print(table)
+
+
+@kernel.command("fetch")
+@click.argument("request")
+@click.option("--arch", default="", help="Architecture; the host's own when not given.")
+def fetch(request: str, arch: str) -> None:
+    """Fetch the kernel that REQUEST means into the store and say where it came from."""
+    source = _source()
+    found = source.fetch(source.resolve(request, arches.find(arch) if arch else arches.host()))
+    lines = {
+        "release": found.release,
+        **{name: found.provenance[name] for name in ("package", "version", "sha256", "suite", "archive", "signed_by")},
+        "headers": ", ".join(found.headers) if found.headers else "not in the archive",
+        "image": found.image,
+    }
+    for name, value in lines.items():
+        click.echo(f"{name + ':':<11}{value}")
+
+
+def _source() -> KernelSource:
+    chosen = settings.load()
+    store = Store(chosen.store, min_free_mib=chosen.min_free_mib, notice=_notice)
+    return KernelSource(store, chosen, _notice)
+
+
+def _notice(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
+
+
+def _row(source: KernelSource, entry: CatalogEntry) -> dict[str, Any]:
+    return {
+        "series": entry.series,
+        "release": entry.release,
+        "version": entry.version,
+        "flavour": entry.flavour,
+        "suite": entry.suite,
+        "headers": entry.headers is not None,
+        "stored": source.stored(entry),
+    }
