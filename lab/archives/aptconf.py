@@ -25,7 +25,6 @@ _UNTRUSTED = (
     "Hash Sum mismatch",
     "unexpected size",
     "not valid yet",
-    "is expired",
     "isn't valid",
     "signature verification",
     "OpenPGP",
@@ -49,9 +48,14 @@ _UNREACHABLE = (
     "no longer has a Release file",
     "File not found",
 )
+_EXPIRED = "is expired"
 _UNSIGNED = "is not signed"
 _REFUSED = re.compile(r"Failed to fetch \S+/InRelease  [45]\d\d ")
 _STATUS = re.compile(r"\b[45]\d\d  \S")  # apt prints "404  Not Found [IP: ...]"
+
+
+class UnavailableError(ArchiveError):
+    """An archive was silent or out of date: the lab may go on without it. A lying archive is never this."""
 
 
 def options(settings: Settings) -> dict[str, str]:
@@ -62,6 +66,7 @@ def options(settings: Settings) -> dict[str, str]:
         "Acquire::http::Timeout": "20",
         "Acquire::https::Timeout": "20",
         "Acquire::Retries": "2",
+        "APT::Sandbox::User": user(),  # nobody else may write where these roots are
         "Acquire::Languages": "none",
         "Acquire::PDiffs": "false",
         "Acquire::AllowInsecureRepositories": "false",
@@ -93,7 +98,6 @@ def write_root(root: Path, arch: Arch, line: str, settings: Settings) -> Path:
         "Dir::Cache": f"{root}/cache",
         "APT::Architecture": arch.name,
         "APT::Architectures": arch.name,
-        "APT::Sandbox::User": user(),
         # The lab reads the lists itself: apt's own cache of them would cost 40 MB and a second for each suite.
         "pkgCacheFile::Generate": "false",
         # Without it a failed update with old lists at hand is a success to apt.
@@ -128,24 +132,26 @@ def is_unreachable(error: LabError) -> bool:
     refused = _REFUSED.search(error.output) is not None
     if any(word in error.output for word in _UNTRUSTED) or (_UNSIGNED in error.output and not refused):
         return False
+    if _EXPIRED in error.output:
+        return False
     return any(word in error.output for word in _UNREACHABLE) or _STATUS.search(error.output) is not None
 
 
 def archive_error(error: ProgramFailedError, name: str, uri: str, log: Path | None = None) -> ArchiveError:
     """What a failed apt or mmdebstrap said about an archive, in one sentence."""
     if is_unreachable(error):
-        return ArchiveError(
+        return UnavailableError(
             f"the archive of {name} at {uri} cannot be reached",
             hint="check the network and LAB_MIRROR / LAB_SECURITY_MIRROR, then run again",
             log=log,
         )
-    said = [line for line in error.output.splitlines() if line.startswith(("E:", "W:"))]
-    reason = (
-        (said or error.output.strip().splitlines() or ["it said nothing"])[0].removeprefix("E: ").removeprefix("W: ")
-    )
-    hint = "if the address is right, its data were changed or are half updated: try again later or another mirror"
-    if "is expired" in error.output:
+    # Errors before warnings, each in apt's order.
+    said = sorted((line for line in error.output.splitlines() if line.startswith(("E: ", "W: "))), key=lambda s: s[0])
+    reason = said[0][3:] if said else "apt did not say why"
+    if _EXPIRED in error.output and not any(word in error.output for word in (*_UNTRUSTED, _UNSIGNED)):
         hint = "a frozen mirror or a snapshot: set LAB_ALLOW_EXPIRED=1 to take it, the signature is still checked"
+        return UnavailableError(f"the archive of {name} is out of date: {reason}", hint=hint, log=log)
+    hint = "if the address is right, its data were changed or are half updated: try again later or another mirror"
     return ArchiveError(f"the archive of {name} was refused: {reason}", hint=hint, log=log)
 
 

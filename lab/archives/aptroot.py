@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
+import shutil
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -60,7 +63,7 @@ class AptRoot:
             age = time.time() - (self._root / "updated").stat().st_mtime
         except FileNotFoundError:
             return False
-        return age < self._settings.catalog_hours * 3600 and self._list() is not None
+        return age < self._settings.catalog_hours * 3600 and self._in_release() is not None
 
     def warn_if_expired(self) -> None:
         """Give the notice that the suite's Release is past its Valid-Until, when it is."""
@@ -70,8 +73,13 @@ class AptRoot:
             self._notice(warning)
 
     def packages(self, *prefixes: str) -> list[Package]:
-        """Every version of every package whose name starts with one of `prefixes`; ArchiveError without lists."""
+        """Every version of every package whose name starts with one of `prefixes`; ArchiveError without lists.
+
+        A suite that does not have the architecture has no packages.
+        """
         path = self._list()
+        if path is None and self._in_release() is not None:
+            return []
         if path is None:
             raise ArchiveError(f"there are no lists of {self.suite.name}", hint="check the network, then run again")
         info = path.stat()
@@ -86,8 +94,8 @@ class AptRoot:
             pass  # absent or damaged: read the list itself
         try:
             found = list(stanzas.read(path, prefixes, self.suite.name))
-        except (EOFError, OSError) as error:
-            path.unlink(missing_ok=True)
+        except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+            self._forget()
             raise ArchiveError(
                 f"the list of {self.suite.name} is damaged", hint="run again to fetch it anew"
             ) from error
@@ -131,12 +139,17 @@ class AptRoot:
                 env={"APT_CONFIG": str(self._config())},
             )
         except ProgramFailedError as error:
-            if not aptconf.is_unreachable(error) or self._list() is None:
+            if not aptconf.is_unreachable(error) or self._in_release() is None:
                 raise aptconf.archive_error(error, self.suite.name, self.suite.uri) from error
             stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime((self._root / "updated").stat().st_mtime))
             self._notice(f"{self.suite.name}: the archive cannot be reached; going on with the lists of {stamp}")
             return
         (self._root / "updated").touch()
+
+    def _forget(self) -> None:
+        """Make the next refresh fetch everything anew."""
+        shutil.rmtree(self._root / "lists", ignore_errors=True)
+        (self._root / "updated").unlink(missing_ok=True)
 
     def _config(self) -> Path:
         return aptconf.write_root(self._root, self.arch, self.suite.line(), self._settings)

@@ -14,11 +14,12 @@ from lab import process
 from lab.arches import Arch
 from lab.archives import aptconf, release
 from lab.archives.sources import Suite
-from lab.errors import RequestError
+from lab.errors import ArchiveError, RequestError
 from lab.process import ProgramFailedError
 from lab.settings import Settings
 
 _DEADLINE = 900.0
+_LOST = re.compile(r"Unable to locate package \S+|Version \S+ for \S+ was not found")
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _FOLDERS = ("proc", "dev", "sys", "run", "tmp", "root")
 _DROPPED = ("doc", "man", "locale", "info")
@@ -53,6 +54,9 @@ def extract_root(
         process.run(_argv(recipe, folder, settings), deadline=_DEADLINE, log=log)
     except ProgramFailedError as error:
         names = ", ".join(suite.name for suite in recipe.suites)
+        if lost := _LOST.search(error.output):
+            hint = "correct the recipe, or read the suite's lists again if the package was replaced"
+            raise ArchiveError(f"{names}: {lost[0]}", hint=hint, log=log) from error
         raise aptconf.archive_error(error, names, recipe.suites[0].uri, log) from error
     for path in sorted((folder / "var/lib/apt/lists").glob("*_InRelease")):
         if warning := release.expiry_notice(path, release.suite_of(path)):
@@ -67,8 +71,9 @@ def _argv(recipe: RootRecipe, folder: Path, settings: Settings) -> list[str]:
     # Debian's unprivileged mode needs user namespaces; extracting needs no privilege at all.
     mode = "root" if os.geteuid() == 0 else "chrootless"
     options = aptconf.options(settings)
-    if len(recipe.suites) > 1:
-        # Else dependencies come from the suite with the higher version only, and backports never win.
+    if recipe.suites[0].name.endswith("-backports") or recipe.suites[0].name == "experimental":
+        # These suites say NotAutomatic: without it apt takes nothing from them that another suite has too. Not for
+        # the others: apt refuses a default release that is empty, as a security suite is at first.
         options["APT::Default-Release"] = recipe.suites[0].name
     return [
         process.which("mmdebstrap"),

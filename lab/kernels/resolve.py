@@ -10,6 +10,7 @@ from typing import Any
 
 from lab import process
 from lab.arches import Arch
+from lab.archives.aptconf import UnavailableError
 from lab.archives.aptroot import AptRoot, Package
 from lab.archives.sources import SUITES, Sources
 from lab.errors import ArchiveError
@@ -24,7 +25,7 @@ _UNPACK_DEADLINE = 300.0
 
 # The class below has a method `list`, which hides the type's name inside it.
 Entries = list[CatalogEntry]
-_Answer = list[Package] | ArchiveError
+_Answer = list[Package] | UnavailableError
 
 
 class KernelSource:
@@ -72,8 +73,8 @@ class KernelSource:
         roots = [self._root(name, arch) for name in self._suites]
         with ThreadPoolExecutor(max_workers=len(roots)) as pool:
             answers = list(pool.map(self._read, roots))
-        packages = [package for found in answers if not isinstance(found, ArchiveError) for package in found]
-        failures = [found for found in answers if isinstance(found, ArchiveError)]
+        packages = [package for found in answers if not isinstance(found, UnavailableError) for package in found]
+        failures = [found for found in answers if isinstance(found, UnavailableError)]
         if failures and not packages:
             raise failures[0]
         for failure in failures:
@@ -89,7 +90,7 @@ class KernelSource:
             if not root.is_fresh():
                 root.refresh()
             return root.packages(*catalog.PREFIXES)
-        except ArchiveError as error:
+        except UnavailableError as error:
             return error
 
     def _fill(self, entry: CatalogEntry, folder: Path) -> dict[str, Any]:

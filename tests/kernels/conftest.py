@@ -1,0 +1,3 @@
+from tests.support.fixtures import bench, key
+
+__all__ = ["bench", "key"]
