@@ -49,6 +49,7 @@ def test_a_silent_archive_is_an_archive_error_with_the_log(bench: Bench) -> None
 
 
 def test_an_unknown_package_is_named(bench: Bench) -> None:
+    bench.archive.add("trixie-security", "other", "1", {})
     bench.archive.publish(*SUITES)
     with pytest.raises(ArchiveError, match="nonesuch"):
         extract(bench, bench.settings(), "nonesuch")
