@@ -14,7 +14,8 @@ from typing import Any
 from lab.drivers.event import Counters, Event, Value
 
 # Plain strings of the guest among the parameters.
-_STRINGS = ("name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode", "status", "ret")
+_STRINGS = ("name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode")
+_NUMBERS = ("status", "ret")
 _EVENTS = re.compile(rb"^Driver Events:(\d+)$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d+)$", re.MULTILINE)
 
@@ -55,6 +56,10 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
         value = fields.get(f"evt.arg.{name}")
         if value is not None:
             params[name] = _bytes(value)
+    for name in _NUMBERS:
+        value = fields.get(f"evt.arg.{name}")
+        if value is not None and str(value).lstrip("-").isdigit():
+            params[name] = int(value)
     if (flags := fields.get("evt.arg.flags")) is not None:
         params["flags"] = frozenset(str(flags).split("|"))
     if (arguments := fields.get("evt.arg.args")) is not None:

@@ -20,7 +20,7 @@ from lab.errors import ConsumerError
 # Seconds on hardware.
 _START_DEADLINE = 10.0
 _END_DEADLINE = 5.0
-_AGAIN = 0.3  # how long to wait for a first sentinel before making the next: the consumer may not read yet
+_AGAIN = 0.05  # how long to wait for a first sentinel before making the next: the consumer may not read yet
 
 
 @dataclass

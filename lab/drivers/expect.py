@@ -12,7 +12,8 @@ _SHOWN = 5
 class Expectations:
     """Questions to captured events. Names are those of Event's fields and of parameters.
 
-    An expected str equals the guest's bytes when they are its UTF-8 form; a set means any of its members.
+    An expected str equals the guest's bytes when they are its UTF-8 form. A set stands for any of its members, or,
+    where the event has a set of flags, for flags that must all be there.
     """
 
     events: tuple[Event, ...]
@@ -69,8 +70,11 @@ def differences(event: Event, expected: dict[str, Any]) -> list[str]:
 
 
 def matches(actual: Value, expected: Any) -> bool:
-    """Whether a value is as expected: str against bytes by UTF-8, a set of values as any of them."""
-    if isinstance(expected, (set, frozenset)) and not isinstance(actual, frozenset):
+    """Whether a value is as expected: str against bytes by UTF-8, a set against flags by containment, against
+    anything else as any of its members."""
+    if isinstance(expected, (set, frozenset)):
+        if isinstance(actual, frozenset):
+            return expected <= actual
         return any(matches(actual, item) for item in expected)
     if isinstance(expected, str) and isinstance(actual, bytes):
         return actual == expected.encode()

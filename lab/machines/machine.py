@@ -38,38 +38,36 @@ PAYLOAD = "/run/lab"
 
 
 class Machine:
-    """A guest that has booted and answers. Made by `boot`, ended by `end` or by leaving the `with`."""
+    """A guest: laid out, then started, ended by `end` or by leaving its `with`."""
 
-    def __init__(self, spec: MachineSpec, qemu: Qemu, run_dir: Path, purpose: str) -> None:
+    def __init__(
+        self, spec: MachineSpec, qemu: Qemu, run_dir: Path, *, payload: Mapping[str, CpioFile], purpose: str
+    ) -> None:
+        """Lay out a machine; nothing runs before `start`. `payload` (path -> file) lies in the guest's /run/lab."""
         self.spec = spec
         self.qemu = qemu
         self.purpose = purpose
+        self.boot_seconds = 0.0
+        self._payload = payload
         self._dead = threading.Event()
         self._reason = ""
         self._shell: Shell | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._keys = make_keys()
         self._cleanup = contextlib.ExitStack()
         self.folder = Folder(run_dir)
         self._cleanup.callback(self.folder.remove)
-        self.boot_seconds = 0.0
 
-    @classmethod
-    def boot(
-        cls, spec: MachineSpec, qemu: Qemu, run_dir: Path, *, payload: Mapping[str, CpioFile], purpose: str
-    ) -> Self:
-        """Start a guest and wait until it is ready for commands.
+    def start(self) -> None:
+        """Start the guest and wait until it is ready for commands.
 
-        `payload` (path -> file) lies in the guest's /run/lab. MachineLostError when it does not get there, with the
-        machine's evidence kept in `error.__notes__`-free form: the console's last lines stand in the message.
+        MachineLostError, with the console's last lines, when it does not get there; the machine then still has its
+        evidence, until `end`.
         """
-        machine = cls(spec, qemu, run_dir, purpose)
-        try:
-            machine._start(payload)
-            machine._wait_ready()
-        except BaseException:
-            machine.end()
-            raise
-        return machine
+        began = time.monotonic()
+        self._spawn()
+        self._wait_ready()
+        self.boot_seconds = time.monotonic() - began
 
     def __enter__(self) -> Self:
         return self
@@ -112,14 +110,19 @@ class Machine:
 
     def check(self) -> None:
         """Raise MachineLostError when the guest has died; says nothing about one that hangs."""
-        if self._process.poll() is not None and not self._dead.is_set():
-            self._died(f"QEMU ended with status {self._process.returncode}")
+        status = self._process.poll() if self._process else None
+        if status is not None and not self._dead.is_set():
+            self._died(f"QEMU ended with status {status}: {self._qemu_said()}")
         if self._dead.is_set():
             raise MachineLostError(f"the machine died: {self._reason}\n{self.console_tail()}")
 
     def alive(self) -> bool:
         """Whether the guest still runs, as far as QEMU can tell."""
-        return not self._dead.is_set() and self._process.poll() is None
+        return not self._dead.is_set() and self._process is not None and self._process.poll() is None
+
+    def answers_monitor(self) -> bool:
+        """Whether QEMU itself still runs: a crashed guest stands still in it and can be looked at."""
+        return self._process is not None and self._process.poll() is None
 
     def console_tail(self) -> str:
         """The console's last lines, for a message."""
@@ -144,9 +147,8 @@ class Machine:
         """End the guest and remove all it had on the host; safe to call twice."""
         self._cleanup.close()
 
-    def _start(self, payload: Mapping[str, CpioFile]) -> None:
-        began = time.monotonic()
-        self.spec = dataclasses.replace(self.spec, initrd=self._own_initrd(payload))
+    def _spawn(self) -> None:
+        self.spec = dataclasses.replace(self.spec, initrd=self._own_initrd())
         listening = {name: self._listen(name) for name in ENDPOINTS}
         sockets = {name: endpoint.fileno() for name, endpoint in listening.items()}
         self._process = spawn(
@@ -165,14 +167,13 @@ class Machine:
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
         self.monitor.execute("cont")
-        self._began = began
 
-    def _own_initrd(self, payload: Mapping[str, CpioFile]) -> Path:
+    def _own_initrd(self) -> Path:
         """The kernel's initrd with this machine's payload behind it: the kernel unpacks one after the other."""
         files = {
             "authorized_keys": CpioFile(self._keys.authorized_keys, 0o600),
             "hostkey": CpioFile(self._keys.host_key, 0o600),
-            **payload,
+            **self._payload,
         }
         path = self.folder.path / "initrd"
         base = self.spec.initrd.read_bytes()
@@ -204,14 +205,11 @@ class Machine:
         first = self.control.since(0)[0]
         if not _is_ready(first):
             raise MachineLostError(f"the guest did not say that it is ready, but {first[:200]!r}")
-        self.boot_seconds = time.monotonic() - self._began
 
     def _connected(self) -> Shell:
         self.check()
         if self._shell is None:
-            self._shell = Shell(
-                self.monitor.ssh_port(), self._keys, self.scaled(_HANDSHAKE_DEADLINE), self.check
-            )
+            self._shell = Shell(self.monitor.ssh_port(), self._keys, self.scaled(_HANDSHAKE_DEADLINE), self.check)
             self._cleanup.callback(self._shell.close)
         return self._shell
 
@@ -231,7 +229,12 @@ class Machine:
             self.control.announce()
             self.events.announce()
 
+    def _qemu_said(self) -> str:
+        return (self.folder.path / "qemu.log").read_text(errors="replace").strip()[-500:] or "it said nothing"
+
     def _end_process(self) -> None:
+        if self._process is None:
+            return
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_DEADLINE)

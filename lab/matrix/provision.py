@@ -86,8 +86,8 @@ class Lab:
         """A small static C program for guests of `arch`."""
         return build_program(source, arch, self.store, self.settings, self.notice)
 
-    def boot(self, prepared: Prepared, purpose: str) -> Machine:
-        """A fresh guest of that cell, without the driver loaded."""
+    def machine(self, prepared: Prepared, purpose: str) -> Machine:
+        """A machine of that cell: not started yet, and its driver not loaded."""
         spec = MachineSpec(
             arch=prepared.cell.arch,
             acceleration=prepared.acceleration,
@@ -100,7 +100,7 @@ class Lab:
         payload: dict[str, CpioFile] = {}
         if prepared.driver:
             payload = driver_payload(prepared.driver, prepared.sentinel)
-        return Machine.boot(spec, prepared.qemu, self.settings.run_dir, payload=payload, purpose=purpose)
+        return Machine(spec, prepared.qemu, self.settings.run_dir, payload=payload, purpose=purpose)
 
     def deploy(self, machine: Machine, prepared: Prepared) -> Deployment:
         """The cell's driver, loaded in that machine."""

@@ -1,0 +1,1 @@
+"""What is collected from a machine, and what it means."""

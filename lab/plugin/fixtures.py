@@ -1,0 +1,130 @@
+"""The fixtures of scenarios. Each scenario gets a machine of its own, with the driver of its cell deployed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab.drivers.capture import Events
+from lab.drivers.deploy import Deployment
+from lab.evidence.printk import Record, parse_kmsg
+from lab.evidence.splats import Splat, find_splats
+from lab.machines.machine import PAYLOAD, Machine
+from lab.matrix.cell import Cell
+from lab.matrix.provision import Prepared
+from lab.plugin.session import Scenario, Session
+from lab.plugin.tape import Taped, TapedEvents
+
+SESSION = pytest.StashKey[Session]()
+SCENARIO = pytest.StashKey[Scenario]()
+
+# Fixtures that need a cell: a test that uses one of them is a scenario.
+CELL_FIXTURE = "cell"
+
+Actor = Callable[..., dict[str, Any]]
+
+
+class Printk:
+    """The guest's kernel log, while the guest lives."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def records(self) -> list[Record]:
+        """All records until now."""
+        # Non-blocking: /dev/kmsg otherwise waits for the next record.
+        read = ["dd", "if=/dev/kmsg", "iflag=nonblock", "bs=8192", "status=none"]
+        return parse_kmsg(self._machine.run(read, check=False).stdout)
+
+
+class PrintkFixture:
+    """The `printk` fixture: records as they were read, and what they mean."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def records(self) -> list[Record]:
+        """All records until now."""
+        return cast(list[Record], self._source.records())
+
+    def splats(self) -> list[Splat]:
+        """What the kernel complained about until now."""
+        return find_splats(self.records())
+
+
+@pytest.fixture
+def scenario(request: pytest.FixtureRequest, cell: Cell) -> Scenario:
+    """The running scenario, with its cell provisioned. For the lab's own fixtures."""
+    session = request.config.stash[SESSION]
+    scenario = Scenario(request.node.nodeid, cell)
+    request.node.stash[SCENARIO] = scenario
+    scenario.prepared = session.prepare(cell)
+    return scenario
+
+
+@pytest.fixture
+def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Iterator[Deployment]:
+    """A fresh machine with the cell's driver loaded. For the lab's own fixtures."""
+    lab = request.config.stash[SESSION].lab
+    prepared = cast(Prepared, scenario.prepared)
+    machine = lab.machine(prepared, scenario.name)
+    scenario.machine = machine
+    with machine:
+        machine.start()
+        scenario.deployment = lab.deploy(machine, prepared)
+        yield scenario.deployment
+
+
+@pytest.fixture
+def machine(deployment: Deployment, scenario: Scenario) -> Machine:
+    """The scenario's own guest, the driver deployed: `machine.run([...])`, `machine.write(path, data)`."""
+    return cast(Machine, Taped(deployment.machine, scenario.tape, "machine"))
+
+
+@pytest.fixture
+def driver(deployment: Deployment, scenario: Scenario) -> Deployment:
+    """The driver in this machine: `load()`, `unload()`, `loaded()`."""
+    return cast(Deployment, Taped(deployment, scenario.tape, "driver"))
+
+
+@pytest.fixture
+def events(deployment: Deployment, scenario: Scenario) -> Events:
+    """What the driver reports: `with events.capture() as seen: ...`, then `seen.one(...)`, `seen.none(...)`."""
+    scenario.events = Events(deployment)
+    return cast(Events, TapedEvents(scenario.events, scenario.tape, "events"))
+
+
+@pytest.fixture
+def printk(deployment: Deployment, scenario: Scenario) -> PrintkFixture:
+    """The kernel log: `printk.records()`, `printk.splats()`."""
+    return PrintkFixture(Taped(Printk(deployment.machine), scenario.tape, "printk"))
+
+
+@pytest.fixture
+def actor(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenario) -> Actor:
+    """Runs a C program of `actors/` beside the scenarios in the guest and returns the JSON that it prints."""
+    lab = request.config.stash[SESSION].lab
+    folder = _actors_of(request.path)
+
+    def act(name: str, *arguments: str) -> dict[str, Any]:
+        program = lab.program(folder / f"{name}.c", scenario.cell.arch)
+        path = f"{PAYLOAD}/bin/{name}"
+        if deployment.machine.run(["test", "-x", path], check=False).status != 0:
+            deployment.machine.write(path, program.read_bytes())
+            deployment.machine.run(["chmod", "755", path])
+        said: dict[str, Any] = json.loads(deployment.machine.run([path, *arguments]).stdout)
+        return said
+
+    return cast(Actor, Taped(act, scenario.tape, "actor"))
+
+
+def _actors_of(path: Path) -> Path:
+    """The nearest folder `actors` beside or above a scenario file."""
+    for folder in path.parents:
+        if (folder / "actors").is_dir():
+            return folder / "actors"
+    return path.parent / "actors"

@@ -1,0 +1,32 @@
+"""The plugin's command-line options and markers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_MARKERS = (
+    "controls(*controls): the negative controls that prove that the scenario can fail (lab.scenario)",
+    "syscall(*names): the system calls that the scenario is about",
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Options of `pytest scenarios/`; docs/reference.md lists them."""
+    group = parser.getgroup("lab", "kernel-in-VM lab")
+    group.addoption("--kernel", metavar="LIST", help="kernels: 6.12, 6.12.107, 5.10-full, ... (comma-separated)")
+    group.addoption("--arch", metavar="LIST", help="architectures: amd64 (comma-separated)")
+    group.addoption("--driver", metavar="LIST", help="drivers: NAME:MODE or PATH/driver.toml:MODE (comma-separated)")
+    group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="hardware virtualization or emulation")
+    group.addoption(
+        "--bundle-dir", type=Path, default=Path("lab-bundles"), metavar="DIR", help="where evidence of failures goes"
+    )
+    group.addoption(
+        "--allow-unsupported", action="store_true", help="a cell in which every scenario is unsupported is no failure"
+    )
+
+
+def add_markers(config: pytest.Config) -> None:
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)

@@ -1,0 +1,129 @@
+"""What a scenario file imports: the negative controls that prove that it can fail.
+
+    @pytest.mark.controls(altered("name", type="openat", comm="cat"), missing(type="openat", comm="cat"))
+    def test_...(machine, events): ...
+
+After a scenario has passed on its machine, the lab runs its body again on what was recorded, once for each control,
+with the one thing altered that the control names. The control counts only if the body then fails by an assertion that
+names what was altered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lab.drivers.capture import Capture
+from lab.drivers.event import FIELDS, Event, Value
+from lab.drivers.expect import differences
+from lab.evidence.printk import Record
+
+__all__ = ["Control", "altered", "answered", "logged", "missing"]
+
+
+class Control(Protocol):
+    """One alteration of what a scenario was told."""
+
+    @property
+    def label(self) -> str:
+        """For reports."""
+
+    def alter(self, method: str, result: Any) -> Any:
+        """What the fixture's method shall return instead of `result`; the same object when it does not concern it."""
+
+    def named_in(self, message: str) -> bool:
+        """Whether a failure's message names what was altered."""
+
+
+@dataclass(frozen=True)
+class _OnEvents:
+    """A control on captured events: those that match `which` go through `change`, None taking one out."""
+
+    label: str
+    which: dict[str, Any]
+    word: str
+    change: Callable[[Event], Event | None]
+
+    def alter(self, method: str, result: Any) -> Any:
+        if method != "events.capture" or not isinstance(result, Capture):
+            return result
+        if all(differences(event, self.which) for event in result.events):
+            return result
+        pairs = ((event, differences(event, self.which)) for event in result.events)
+        changed = (event if unlike else self.change(event) for event, unlike in pairs)
+        return dataclasses.replace(result, events=tuple(event for event in changed if event is not None))
+
+    def named_in(self, message: str) -> bool:
+        return self.word in message
+
+
+@dataclass(frozen=True)
+class _OnAnswers:
+    """A control on what a fixture's method answers."""
+
+    label: str
+    method: str
+    word: str
+    change: Callable[[Any], Any]
+
+    def alter(self, method: str, result: Any) -> Any:
+        return self.change(result) if method == self.method else result
+
+    def named_in(self, message: str) -> bool:
+        return self.word in message
+
+
+def altered(field: str, **which: Any) -> Control:
+    """The events that match have another value in this field or parameter."""
+
+    def change(event: Event) -> Event:
+        value: Any = another(event.value(field))
+        if field in FIELDS:
+            return dataclasses.replace(event, **{field: value})
+        return dataclasses.replace(event, params={**event.params, field: value})
+
+    return _OnEvents(f"{field} altered", which, field, change)
+
+
+def missing(**which: Any) -> Control:
+    """The events that match never came. A scenario names them by their type."""
+    kind = which["type"]
+    word = kind if isinstance(kind, str) else "type="
+    return _OnEvents(f"{_words(which)} missing", which, word, lambda _: None)
+
+
+def logged(line: str) -> Control:
+    """The kernel log holds one line more."""
+    record = Record(time=0.0, level=4, facility=0, text=line)
+
+    def change(records: Sequence[Record]) -> list[Record]:
+        return [*records, record]
+
+    return _OnAnswers(f"kernel log with {line!r}", "printk.records", line, change)
+
+
+def answered(method: str, answer: Any, *, word: str) -> Control:
+    """A fixture's method ("driver.loaded") answers this; the failure must contain `word`."""
+    return _OnAnswers(f"{method} answers {answer!r}", method, word, lambda _: answer)
+
+
+def another(value: Value) -> Value:
+    """A value of the same kind that no scenario expects: of the other sign, longer, with other flags."""
+    match value:
+        case int():
+            return ~value
+        case bytes():
+            return value + b"~altered"
+        case str():
+            return value + "~altered"
+        case frozenset():
+            return frozenset({"ALTERED"})
+        case tuple():
+            return (*value, b"~altered")
+    return b"~altered"
+
+
+def _words(which: dict[str, Any]) -> str:
+    return " ".join(str(value) for value in which.values())
