@@ -1,0 +1,98 @@
+"""What several subcommands share: the options that name a cell, notices, and a guest for as long as a command lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from lab import arches
+from lab.errors import LabError
+from lab.machines.machine import Machine
+from lab.matrix.cell import Cell
+from lab.matrix.provision import Lab, Prepared
+from lab.settings import Settings
+from lab.store import translate_disk_errors
+
+# Written as a whole before anything is read back: with more, guest and host would wait for each other.
+MAX_STDIN = 1 << 20
+
+_OPTIONS = (
+    click.option("--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"),
+    click.option("--arch", default="", metavar="ARCH", help="Architecture; the host's own when not given."),
+    click.option("--driver", default="", metavar="NAME:MODE", help="The driver to load; none when not given."),
+)
+
+
+def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --kernel, --arch and --driver."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def one_cell(settings: Settings, kernel: str, arch: str, driver: str) -> Cell:
+    """The cell that the options name."""
+    return Cell(kernel or settings.kernel, arches.find(arch) if arch else arches.host(), driver)
+
+
+def notice(text: str) -> None:
+    """Tell the user something. On standard error: standard output belongs to what was asked for."""
+    click.echo(f"note: {text}", err=True)
+
+
+@contextlib.contextmanager
+def guest(settings: Settings, cell: Cell, purpose: str) -> Iterator[tuple[Machine, Prepared]]:
+    """A guest of that cell, ready and with its driver loaded, which ends with the block."""
+    lab = Lab(settings, notice)
+    prepared = lab.prepare(cell)
+    with contextlib.ExitStack() as stack:
+        with translate_disk_errors(settings.run_dir):
+            machine = stack.enter_context(lab.machine(prepared, purpose))
+            machine.start()
+        if prepared.driver:
+            lab.deploy(machine, prepared)
+        yield machine, prepared
+
+
+def run_streamed(machine: Machine, argv: Sequence[str], seconds: float, stdin: bytes) -> int:
+    """Run a program in the guest, what it prints going out as it comes; `seconds` are the clock's, on any machine.
+
+    Returns its exit status: 255 when a signal ended it, as ssh(1) has it.
+    """
+    if len(stdin) > MAX_STDIN:
+        raise LabError(
+            f"standard input holds more than {MAX_STDIN >> 10} KiB",
+            hint=f"let the guest make its data itself, or give {shlex.join(argv)} less",
+        )
+    # machine.run takes a deadline written for hardware and stretches it.
+    hardware = seconds / machine.scaled(1.0)
+    out, err = sys.stdout.buffer, sys.stderr.buffer
+    result = machine.run(
+        argv,
+        check=False,
+        deadline=hardware,
+        stdin=stdin,
+        stdout=lambda data: _write(out, data),
+        stderr=lambda data: _write(err, data),
+    )
+    return result.status if result.status >= 0 else 255
+
+
+def _write(stream: Any, data: bytes) -> None:
+    """Not an OSError: to the shell that calls this one, it would mean that the connection to the guest broke."""
+    try:
+        stream.write(data)
+        stream.flush()
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+    except OSError as error:
+        raise LabError(f"what the guest printed cannot be written: {error.strerror}") from error
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads our standard output any more."""
