@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,16 @@ class Store:
         """The entry made from `inputs`, if it is there and whole; a damaged one is removed and None returned."""
         key = key_of(inputs)
         place = self.root / "entries" / kind / key
-        record = _read_json(place / "entry.json")
-        if record is None:
-            return None
-        if not _intact(place, record):
-            self._notice(f"{kind} {key} in the store is damaged: making it again")
-            with self.lock(f"{kind}-{key}"):
+        found = _whole(kind, place)
+        if found is not None or not place.exists():
+            return found
+        with self.lock(f"{kind}-{key}"):
+            # Looked at again: who held the lock before us may have made it again.
+            found = _whole(kind, place)
+            if found is None and place.exists():
+                self._notice(f"{kind} {key} in the store is damaged: making it again")
                 self._discard(place)
-            return None
-        return Entry(kind, key, place / "files", record["provenance"])
+            return found
 
     def state(self, name: str) -> Path:
         """A folder that outlives runs and is not content-addressed (apt's lists, verdicts of probes)."""
@@ -204,13 +206,27 @@ def _stat_digest(folder: Path) -> str:
     total = hashlib.sha256()
     for path, info in _walk(folder):
         # ctime moves with every write and cannot be set back by a program; atime and directories' times say nothing.
-        times = (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino) if not path.is_dir() else ()
+        times = () if stat.S_ISDIR(info.st_mode) else (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
         total.update(f"{path}\0{times}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 
 
 def _remember(place: Path) -> None:
-    (place / "seen.json").write_text(json.dumps({"stat": _stat_digest(place / "files")}))
+    # Only a note that saves a reading: a disk that is full or read-only keeps nobody from what is whole.
+    with suppress(OSError):
+        (place / "seen.json").write_text(json.dumps({"stat": _stat_digest(place / "files")}))
+
+
+def _whole(kind: str, place: Path) -> Entry | None:
+    """The entry at that place; None when it is not there, or not as it was made."""
+    record = _read_json(place / "entry.json")
+    if record is None or not isinstance(record.get("provenance"), dict):
+        return None
+    try:
+        intact = _intact(place, record)
+    except FileNotFoundError:  # somebody is taking it away
+        return None
+    return Entry(kind, place.name, place / "files", record["provenance"]) if intact else None
 
 
 def _intact(place: Path, record: Json) -> bool:
