@@ -67,6 +67,8 @@ def run(
     try:
         done = _run_logged(words, deadline, env, cwd, log) if log else _run_piped(words, deadline, env, cwd, stdin)
     except FileNotFoundError as error:
+        if error.filename != words[0]:  # the folder to run in, or the log's
+            raise
         raise HostError(f"{words[0]} is not installed", hint="lab doctor") from error
     if check and done.status != 0:
         raise failure(done, log)
@@ -91,9 +93,11 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, stdin: bytes | None
     try:
         return process.communicate(stdin, timeout=deadline)
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{Path(str(process.args[0])).name} did not end within {deadline:.0f} s") from error  # type: ignore[index]
+        raise LabError(f"{Path(str(process.args[0])).name} did not end within {deadline:g} s") from error  # type: ignore[index]
     finally:
-        if process.poll() is None:
+        # Not poll(): a program that ended may have left children that hold its output, and until it has been waited
+        # for, its number is nobody else's.
+        if process.returncode is None:
             # Every program is a session of its own, so that a kill (a deadline, Ctrl-C) takes its children too.
             os.killpg(process.pid, 9)
             process.wait()
