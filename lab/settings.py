@@ -7,12 +7,15 @@ import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import RequestError
+
+# Programs are run in other folders than ours, where a relative path would lead elsewhere.
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 class Settings(BaseModel):
@@ -22,10 +25,10 @@ class Settings(BaseModel):
 
     kernel: str = Field("6.12", description="default of --kernel")
     driver: str = Field("falco:kmod", description="default of --driver")
-    store: Path = Field(
+    store: Folder = Field(
         default_factory=lambda: user_cache_path("kernel-lab"), description="where fetched and built things are kept"
     )
-    run_dir: Path = Field(
+    run_dir: Folder = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / f"lab-{os.getuid()}",
         description="where running machines keep their sockets and logs; a short path, sockets have 108 bytes",
     )
@@ -63,5 +66,5 @@ def _from_file(path: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except FileNotFoundError:
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise RequestError(f"{path} cannot be read: {error}", hint="correct the file") from error
