@@ -1,0 +1,323 @@
+"""The store fills once, keeps what is whole, notices what is not and leaves nothing half made."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import HostError, NoSpaceError
+from lab.store import Entry, Store, content_digest, file_digest, key_of
+from tests.support import wait
+
+INPUTS = {"what": "a test"}
+Fill = Callable[[Path], dict[str, Any]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+class Filler:
+    """Fills an entry with one file and counts how often it was asked."""
+
+    def __init__(self, content: str = "content") -> None:
+        self.content = content
+        self.calls = 0
+
+    def __call__(self, folder: Path) -> dict[str, Any]:
+        self.calls += 1
+        (folder / "file").write_text(self.content)
+        return {"made": self.calls}
+
+
+def failing(error: BaseException) -> Fill:
+    def fill(folder: Path) -> dict[str, Any]:
+        (folder / "half").write_text("half")
+        raise error
+
+    return fill
+
+
+def leftovers(store: Store) -> list[Path]:
+    return [*(store.root / "tmp").iterdir(), *(store.root / "entries").glob("*/*")]
+
+
+def test_an_entry_is_filled_once_and_found_again(store: Store) -> None:
+    filler = Filler()
+    first, second = store.get("kind", INPUTS, filler), store.get("kind", INPUTS, filler)
+    assert first == second == Entry("kind", key_of(INPUTS), first.files, {"made": 1})
+    assert (second.files / "file").read_text() == "content"
+    assert filler.calls == 1
+
+
+def test_other_inputs_are_another_entry(store: Store) -> None:
+    filler = Filler()
+    first, second = store.get("kind", {"a": 1}, filler), store.get("kind", {"a": 2}, filler)
+    assert first.files != second.files
+    assert filler.calls == 2
+
+
+def test_the_order_in_which_inputs_are_written_says_nothing() -> None:
+    assert key_of({"a": 1, "b": (2, 3)}) == key_of({"b": [2, 3], "a": 1})
+
+
+def test_what_was_never_made_is_not_found(store: Store) -> None:
+    assert store.find("kind", INPUTS) is None
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), NoSpaceError("full")])
+def test_a_fill_that_raises_leaves_nothing(store: Store, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        store.get("kind", INPUTS, failing(error))
+    assert leftovers(store) == []
+    assert store.get("kind", INPUTS, Filler()).provenance == {"made": 1}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_as_such_and_leaves_nothing(store: Store, number: int) -> None:
+    with pytest.raises(NoSpaceError, match="no space left") as caught:
+        store.get("kind", INPUTS, failing(OSError(number, os.strerror(number))))
+    assert caught.value.hint
+    assert leftovers(store) == []
+
+
+def test_a_forbidden_disk_names_the_path_and_the_setting(store: Store) -> None:
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/forbidden")
+    with pytest.raises(HostError, match=r"/forbidden cannot be written(.|\n)*LAB_STORE"):
+        store.get("kind", INPUTS, failing(error))
+
+
+def test_other_errors_of_a_fill_are_not_disguised(store: Store) -> None:
+    with pytest.raises(ConnectionResetError):
+        store.get("kind", INPUTS, failing(ConnectionResetError()))
+
+
+def test_nothing_is_made_when_too_little_is_free(tmp_path: Path) -> None:
+    filler = Filler()
+    with pytest.raises(NoSpaceError, match="are needed"):
+        Store(tmp_path / "store", min_free_mib=1 << 40).get("kind", INPUTS, filler)
+    assert filler.calls == 0
+
+
+def test_a_store_that_cannot_be_made_is_an_error_of_the_host(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises((HostError, NotADirectoryError)):
+        Store(tmp_path / "file" / "store")
+
+
+def truncate(entry: Path) -> None:
+    (entry / "files" / "file").write_text("")
+
+
+def remove(entry: Path) -> None:
+    (entry / "files" / "file").unlink()
+
+
+def add(entry: Path) -> None:
+    (entry / "files" / "more").touch()
+
+
+def same_size_and_time(entry: Path) -> None:
+    file = entry / "files" / "file"
+    before = file.stat()
+    file.write_text("CONTENT")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def empty_record(entry: Path) -> None:
+    (entry / "entry.json").write_text("{}")
+
+
+def torn_record(entry: Path) -> None:
+    (entry / "entry.json").write_text('{"content": "12')
+
+
+def record_of_another_type(entry: Path) -> None:
+    (entry / "entry.json").write_text("[]")
+
+
+def binary_record(entry: Path) -> None:
+    (entry / "entry.json").write_bytes(b"\xff\xfe\x00")
+
+
+DAMAGES = [truncate, remove, add, same_size_and_time, empty_record, torn_record, record_of_another_type, binary_record]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_entry_is_noticed_and_made_again(store: Store, damage: Callable[[Path], None]) -> None:
+    filler = Filler()
+    entry = store.get("kind", INPUTS, filler)
+    damage(entry.files.parent)
+    again = store.get("kind", INPUTS, filler)
+    assert filler.calls == 2
+    assert (again.files / "file").read_text() == "content"
+    assert [path.name for path in again.files.iterdir()] == ["file"]
+
+
+def test_damage_is_told_to_the_user(tmp_path: Path) -> None:
+    notices: list[str] = []
+    store = Store(tmp_path / "store", notice=notices.append)
+    truncate(store.get("kind", INPUTS, Filler()).files.parent)
+    assert store.find("kind", INPUTS) is None
+    assert notices == [f"kind {key_of(INPUTS)} in the store is damaged: making it again"]
+    assert leftovers(store) == []
+
+
+def test_a_link_that_points_elsewhere_is_damage(store: Store) -> None:
+    def fill(folder: Path) -> dict[str, Any]:
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+        (folder / "link").symlink_to("one")
+        return {}
+
+    entry = store.get("kind", INPUTS, fill)
+    (entry.files / "link").unlink()
+    (entry.files / "link").symlink_to("two")
+    assert store.find("kind", INPUTS) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"stat": 1}'])
+def test_a_damaged_note_of_when_it_was_seen_costs_a_reading_and_nothing_else(store: Store, content: str) -> None:
+    filler = Filler()
+    entry = store.get("kind", INPUTS, filler)
+    seen = entry.files.parent / "seen.json"
+    seen.write_text(content)
+    assert store.get("kind", INPUTS, filler) == entry
+    assert filler.calls == 1
+    assert json.loads(seen.read_text())["stat"] != 1
+
+
+def test_files_that_were_only_touched_are_still_whole(store: Store) -> None:
+    filler = Filler()
+    entry = store.get("kind", INPUTS, filler)
+    os.utime(entry.files / "file", (1, 1))
+    assert store.get("kind", INPUTS, filler) == entry
+    assert filler.calls == 1
+
+
+def test_threads_that_want_the_same_fill_it_once(store: Store) -> None:
+    filler = Filler()
+    found: list[Entry] = []
+    threads = [threading.Thread(target=lambda: found.append(store.get("kind", INPUTS, filler))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(found) == 8
+    assert filler.calls == 1
+
+
+def _get_in_process(root: Path, ready: Any, done: Any) -> None:
+    def fill(folder: Path) -> dict[str, Any]:
+        with (root / "fills").open("a") as stream:
+            stream.write("x")
+        (folder / "file").write_bytes(b"x" * 1_000_000)
+        return {}
+
+    store = Store(root)
+    ready.wait(10)
+    done.put(str(store.get("kind", INPUTS, fill).files))
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["empty store", "damaged entry"])
+def test_processes_that_want_the_same_fill_it_once(tmp_path: Path, damaged: bool) -> None:
+    root = tmp_path / "store"
+    if damaged:
+        truncate(Store(root).get("kind", INPUTS, Filler()).files.parent)
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Barrier(4), context.Queue()
+    processes = [context.Process(target=_get_in_process, args=(root, ready, done)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    folders = {done.get(timeout=10) for _ in processes}
+    for process in processes:
+        process.join(10)
+        process.close()
+    done.close()
+    done.join_thread()
+    assert len(folders) == 1
+    assert (root / "fills").read_text() == "x"
+
+
+KILLED = """
+import sys, pathlib
+from lab.store import Store
+def fill(folder):
+    (folder / "half").write_text("half")
+    print("filling", flush=True)
+    sys.stdin.read()
+    return {}
+Store(pathlib.Path(sys.argv[1])).get("kind", {"what": "a test"}, fill)
+"""
+
+
+def _filling(root: Path) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-c", KILLED, str(root)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"filling\n"
+    return process
+
+
+def test_what_a_killed_fill_left_is_swept_and_what_runs_is_not(store: Store) -> None:
+    with _filling(store.root) as process:
+        store.sweep()
+        assert len(list((store.root / "tmp").iterdir())) == 1
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        wait.until(lambda: wait.gone(process.pid), "the end of the filling process")
+        store.sweep()
+    assert leftovers(store) == []
+
+
+def test_a_fill_after_a_killed_one_starts_from_an_empty_folder(store: Store) -> None:
+    with _filling(store.root) as process:
+        process.kill()
+        process.wait(10)
+    entry = store.get("kind", INPUTS, Filler())
+    assert [path.name for path in entry.files.iterdir()] == ["file"]
+
+
+def test_state_outlives_stores(store: Store) -> None:
+    (store.state("verdicts") / "one").write_text("1")
+    assert (Store(store.root).state("verdicts") / "one").read_text() == "1"
+
+
+def test_a_lock_may_be_taken_again_by_its_holder(store: Store) -> None:
+    with store.lock("name"), store.lock("name"):
+        pass
+
+
+def test_a_digest_tells_names_contents_and_links_apart(tmp_path: Path) -> None:
+    digests = set()
+    for number, (name, content) in enumerate([("a", "x"), ("b", "x"), ("a", "y"), ("a", "")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / name).write_text(content)
+        digests.add(content_digest(folder))
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "a").symlink_to("x")
+    digests.add(content_digest(tmp_path / "link"))
+    assert len(digests) == 5
+
+
+def test_names_that_are_no_utf8_have_a_digest(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff")).write_text("x")
+    assert len(content_digest(tmp_path)) == 64
+
+
+def test_a_files_digest_is_its_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert file_digest(tmp_path / "file").startswith("ba7816bf8f01cfea")
