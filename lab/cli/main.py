@@ -14,6 +14,7 @@ import click
 from lab.cli.context import ReaderGoneError
 from lab.cli.kernel import kernel
 from lab.cli.run import run
+from lab.cli.shell import shell
 from lab.errors import ExitCode, LabError
 from lab.machines.record import reap
 from lab.settings import load
@@ -49,6 +50,7 @@ def lab(ctx: click.Context) -> None:
 
 lab.add_command(kernel)
 lab.add_command(run)
+lab.add_command(shell)
 
 
 def main(argv: Sequence[str]) -> int:
