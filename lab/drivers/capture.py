@@ -96,8 +96,13 @@ class Events:
         nonce = secrets.token_hex(4)
         self._deployment.start_consumer()
         self._mark_until_seen(stream, f"/lab-{nonce}-begin")
-        yield capture
-        self._mark_once(stream, f"/lab-{nonce}-end")
+        try:
+            yield capture
+            self._mark_once(stream, f"/lab-{nonce}-end")
+        except BaseException:
+            # An incomplete capture answers nothing, but what came of it is evidence.
+            self.recorded.append(Capture(events=tuple(stream.events)))
+            raise
         counters = self._deployment.stop_consumer()
         capture.events = stream.between(f"/lab-{nonce}-begin", f"/lab-{nonce}-end")
         capture.counters = counters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lab.errors import RequestError
 
@@ -29,5 +29,5 @@ def read_recipe(path: Path) -> Recipe:
     """The recipe in that file; RequestError says what is wrong with it."""
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise RequestError(f"recipe {path} cannot be read: {error}", hint="correct the file") from error

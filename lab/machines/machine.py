@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import shlex
 import socket
 import subprocess
@@ -33,6 +34,8 @@ _PROBE_DEADLINE = 3.0
 _END_DEADLINE = 10.0
 _TAIL_LINES = 15
 
+_PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
+
 # Where the guest finds what this machine alone was given (images/initrd/init moves it there).
 PAYLOAD = "/run/lab"
 
@@ -58,15 +61,15 @@ class Machine:
         self.folder = Folder(run_dir)
         self._cleanup.callback(self.folder.remove)
 
-    def start(self) -> None:
-        """Start the guest and wait until it is ready for commands.
+    def start(self, deadline: float = BOOT_DEADLINE) -> None:
+        """Start the guest and wait until it is ready for commands (deadline in seconds on hardware).
 
         MachineLostError, with the console's last lines, when it does not get there; the machine then still has its
         evidence, until `end`.
         """
         began = time.monotonic()
         self._spawn()
-        self._wait_ready()
+        self._wait_ready(self.scaled(deadline))
         self.boot_seconds = time.monotonic() - began
 
     def __enter__(self) -> Self:
@@ -114,7 +117,7 @@ class Machine:
         if status is not None and not self._dead.is_set():
             self._died(f"QEMU ended with status {status}: {self._qemu_said()}")
         if self._dead.is_set():
-            raise MachineLostError(f"the machine died: {self._reason}\n{self.console_tail()}")
+            raise MachineLostError(f"the machine died: {self._last_words()}\n{self.console_tail()}")
 
     def alive(self) -> bool:
         """Whether the guest still runs, as far as QEMU can tell."""
@@ -123,6 +126,11 @@ class Machine:
     def answers_monitor(self) -> bool:
         """Whether QEMU itself still runs: a crashed guest stands still in it and can be looked at."""
         return self._process is not None and self._process.poll() is None
+
+    def _last_words(self) -> str:
+        """Why it died: as its kernel says when it panicked, else as QEMU does."""
+        panic = _PANIC.search(self.console.read())
+        return panic.group(0).decode(errors="replace").strip() if panic else self._reason
 
     def console_tail(self) -> str:
         """The console's last lines, for a message."""
@@ -196,8 +204,7 @@ class Machine:
     def _socket_path(self, name: str) -> Path:
         return self.folder.path / f"{name}.sock"
 
-    def _wait_ready(self) -> None:
-        deadline = self.scaled(BOOT_DEADLINE)
+    def _wait_ready(self, deadline: float) -> None:
         came = self.control.wait(lambda: not self.alive() or self.control.count() > 0, deadline)
         self.check()
         if not came:

@@ -94,7 +94,9 @@ class Shell:
             return self._transport.open_session(timeout=deadline)
         except (paramiko.SSHException, OSError, EOFError) as error:
             self._check()
-            raise MachineLostError(f"the guest opens no new channel: {error}") from error
+            if self._transport.is_active():
+                raise CommandTimeoutError(f"the guest opened no channel within {deadline:.0f} s") from error
+            raise MachineLostError(f"the connection to the guest broke: {error}") from error
 
     def _collect(
         self,

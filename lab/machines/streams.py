@@ -69,11 +69,12 @@ class Console(_Reader):
         self._raw.write(data)
         self._raw.flush()
         stamp = time.strftime("%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d} "
-        for line in data.splitlines(keepends=True):
+        # The guest's terminal ends lines in \r\n; a chunk may end between the two.
+        for line in data.replace(b"\r", b"").splitlines(keepends=True):
             if not self._line_open:
                 self._log.write(stamp.encode())
             self._log.write(line)
-            self._line_open = not line.endswith((b"\n", b"\r"))
+            self._line_open = not line.endswith(b"\n")
         self._log.flush()
 
     def read(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,16 +67,17 @@ def scenario(request: pytest.FixtureRequest, cell: Cell) -> Scenario:
 
 
 @pytest.fixture
-def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment:
     """A fresh machine with the cell's driver loaded. For the lab's own fixtures."""
     lab = request.config.stash[SESSION].lab
     prepared = cast(Prepared, scenario.prepared)
     machine = lab.machine(prepared, scenario.name)
     scenario.machine = machine
-    with machine:
-        machine.start()
-        scenario.deployment = lab.deploy(machine, prepared)
-        yield scenario.deployment
+    # Not by a `with`: a machine that fails to start is looked at before it is ended.
+    request.addfinalizer(machine.end)  # noqa: PT021 - see above
+    machine.start()
+    scenario.deployment = lab.deploy(machine, prepared)
+    return scenario.deployment
 
 
 @pytest.fixture

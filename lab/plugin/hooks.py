@@ -17,6 +17,7 @@ from lab.plugin.fixtures import (
     CELL_FIXTURE,
     SCENARIO,
     SESSION,
+    Printk,
     actor,
     deployment,
     driver,
@@ -106,13 +107,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def _judge_machine(state: Scenario, cause: Exception | None) -> None:
+    """Raise what the machine's end or its kernel's complaints make of the scenario."""
     if state.machine is None:
         return
-    splats = unexpected(find_splats(parse_console(state.machine.console.read())))
-    if splats and state.machine.alive():
-        text = "\n".join(splats[0].lines)
-        raise SplatError(f"the kernel complained ({splats[0].kind}: {splats[0].title}):\n{text}") from cause
     state.machine.check()
+    logs = (parse_console(state.machine.console.read()), Printk(state.machine).records())
+    for records in logs:
+        for splat in unexpected(find_splats(records)):
+            text = "\n".join(splat.lines)
+            raise SplatError(f"the kernel complained ({splat.kind}: {splat.title}):\n{text}") from cause
 
 
 @pytest.hookimpl(wrapper=True)
@@ -139,8 +142,9 @@ def _note_verdict(item: pytest.Item, state: Scenario, report: pytest.TestReport,
     verdict = evidence.verdict_of(report, error)
     if verdict is None or (report.when == "teardown" and item.nodeid in session.verdicts and verdict is Verdict.PASSED):
         return
-    if report.when == "call" and verdict is Verdict.LOST:
-        # pytest calls what fails in a test's body "failed"; a lost machine is an error, not a failure of the driver.
+    if report.when == "call" and verdict in (Verdict.LOST, Verdict.ERROR):
+        # pytest calls what fails in a test's body "failed"; a lost machine, a consumer that died, ... are errors, not
+        # failures of the driver.
         report.when = "setup"
     session.controls[item.nodeid] = state.controls
     session.report(item.nodeid, verdict, str(error or ""))
