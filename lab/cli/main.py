@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lab.cli.context import ReaderGoneError
+from lab.cli.doctor import doctor
 from lab.cli.kernel import kernel
 from lab.cli.run import run
 from lab.cli.shell import shell
@@ -48,6 +49,7 @@ def lab(ctx: click.Context) -> None:
         reap(ctx.obj.run_dir)
 
 
+lab.add_command(doctor)
 lab.add_command(kernel)
 lab.add_command(run)
 lab.add_command(shell)
