@@ -13,6 +13,8 @@ from pathlib import Path
 from lab.errors import ConsumerError
 
 _CHUNK = 1 << 16
+# What keeping a line costs beside its bytes: 256 MiB of short lines would otherwise be gigabytes of objects.
+_LINE_COST = 48
 
 
 class _Reader:
@@ -22,7 +24,11 @@ class _Reader:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._changed = threading.Condition()
         self._ended = False
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._thread = threading.Thread(target=self._read, name=f"lab-{name}", daemon=True)
 
     def _read(self) -> None:
@@ -103,7 +109,7 @@ class Lines(_Reader):
         self._thread.start()
 
     def _take(self, data: bytes) -> None:
-        self._total += len(data)
+        self._total += len(data) + _LINE_COST * data.count(b"\n")
         if self._total > self.MAX_TOTAL:
             self._fault = f"the guest sent more than {self.MAX_TOTAL >> 20} MiB"
         if self._fault:
