@@ -127,9 +127,10 @@ def _orphaned(folder: Path) -> bool:
 
 def _read(folder: Path) -> Record | None:
     try:
-        return Record(**json.loads((folder / _RECORD).read_bytes()))
+        record = Record(**json.loads((folder / _RECORD).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    return record if isinstance(record.pid, int) else None
 
 
 def _matches(record: Record) -> bool:

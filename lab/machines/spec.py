@@ -77,8 +77,13 @@ def _processor(spec: MachineSpec) -> list[str]:
 
 
 def _root_disk(spec: MachineSpec) -> list[str]:
-    drive = f"driver=raw,node-name=root,read-only=on,file.driver=file,file.filename={spec.root}"
+    drive = f"driver=raw,node-name=root,read-only=on,file.driver=file,file.filename={_escaped(spec.root)}"
     return ["-blockdev", drive, "-device", "virtio-blk-pci,drive=root"]
+
+
+def _escaped(path: Path) -> str:
+    """A path within a key=value list of QEMU's, where a comma is written twice."""
+    return str(path).replace(",", ",,")
 
 
 def _network() -> list[str]:
@@ -93,7 +98,7 @@ def _endpoints(sockets: Mapping[str, int | Path]) -> list[str]:
     arguments = []
     for name in ENDPOINTS:
         where = sockets[name]
-        address = f"fd={where}" if isinstance(where, int) else f"path={where}"
+        address = f"fd={where}" if isinstance(where, int) else f"path={_escaped(where)}"
         arguments += ["-chardev", f"socket,id={name},{address},server=on,wait=off"]
     arguments += ["-serial", "chardev:console", "-mon", "chardev=monitor,mode=control"]
     arguments += ["-device", "virtio-serial-pci"]
