@@ -1,0 +1,71 @@
+"""A builder is entered with nothing of the host's but the folder to build in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import HostError, RequestError
+from lab.images.builder import command_in
+from lab.images.recipe import RECIPES, read_recipe
+
+
+def command() -> list[str]:
+    return command_in(Path("/store/root"), ["make", "modules"], Path("/store/work"))
+
+
+def pairs(words: list[str], option: str, width: int) -> list[tuple[str, ...]]:
+    return [tuple(words[i + 1 : i + 1 + width]) for i, word in enumerate(words) if word == option]
+
+
+def test_the_root_is_read_only_and_only_the_work_folder_is_writable() -> None:
+    words = command()
+    assert pairs(words, "--ro-bind", 2) == [("/store/root", "/")]
+    assert pairs(words, "--bind", 2) == [("/store/work", "/build")]
+    assert words.index("--ro-bind") < words.index("--bind")
+
+
+def test_there_is_no_network_no_environment_and_no_process_of_the_hosts() -> None:
+    words = command()
+    assert {"--unshare-all", "--clearenv", "--new-session", "--die-with-parent"} <= set(words)
+    assert "--share-net" not in words
+    assert {name for name, _ in pairs(words, "--setenv", 2)} == {"PATH", "LC_ALL", "HOME"}
+
+
+def test_variables_are_set_after_the_environment_was_cleared() -> None:
+    words = command()
+    assert words.index("--clearenv") < words.index("--setenv")
+
+
+def test_the_command_stands_behind_the_options() -> None:
+    words = command()
+    assert words[words.index("--") + 1 :] == ["make", "modules"]
+
+
+def test_without_bwrap_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(HostError, match="apt-get install bubblewrap"):
+        command()
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_can_be_read_and_names_packages(path: Path) -> None:
+    assert read_recipe(path).package_names()
+
+
+@pytest.mark.parametrize("content", [b"packages = 1", b"sweet = 'forky'\n[packages]", b"[", b"\xff"])
+def test_a_wrong_recipe_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "recipe.toml").write_bytes(content)
+    with pytest.raises(RequestError, match=r"recipe\.toml cannot be read"):
+        read_recipe(tmp_path / "recipe.toml")
+
+
+def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"absent\.toml cannot be read"):
+        read_recipe(tmp_path / "absent.toml")
+
+
+def test_a_package_wanted_for_two_reasons_is_one(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('[packages]\na = ["x", "y"]\nb = ["x"]\n')
+    assert read_recipe(tmp_path / "recipe.toml").package_names() == ("x", "y")

@@ -1,0 +1,47 @@
+"""The one line of a build's output that a user needs, and what is said of programs that are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.arches import AMD64
+from lab.errors import RequestError
+from lab.images.programs import build_program, first_error
+from lab.settings import Settings
+from lab.store import Store
+
+MAKE = """\
+make: Entering directory '/usr/src/linux-headers-6.12'
+  CC [M]  /build/scap.o
+/build/scap.c:3:2: warning: unused variable 'x' [-Wunused-variable]
+/build/scap.c:7:9: error: implicit declaration of function 'gone' [-Wimplicit-function-declaration]
+/build/scap.c:9:1: error: expected ';'
+make[2]: *** [scripts/Makefile.build:229: /build/scap.o] Error 1
+"""
+
+
+def test_the_first_error_is_the_compilers_first() -> None:
+    assert first_error(MAKE).startswith("/build/scap.c:7:9: error: implicit declaration")
+
+
+def test_a_linkers_error_counts() -> None:
+    text = "/usr/bin/ld: /tmp/x.o: in function `main':\nx.c:(.text+0x5): undefined reference to `gone'\ncollect2: ...\n"
+    assert "undefined reference to `gone'" in first_error(text)
+
+
+def test_without_an_error_the_last_line_is_told() -> None:
+    assert first_error("one\ntwo\n\n") == "two"
+
+
+def test_a_build_that_says_nothing_is_told_as_such() -> None:
+    assert first_error("\n") == "the build printed nothing"
+
+
+def test_an_unknown_program_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    for name in ("beta.c", "alpha.c", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(RequestError, match="there is no program 'gamma'") as caught:
+        build_program(tmp_path / "gamma.c", AMD64, Store(tmp_path / "store"), Settings(), print)
+    assert caught.value.hint == "there are: alpha, beta"
