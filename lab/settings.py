@@ -24,7 +24,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kernel: str = Field("6.12", description="default of --kernel")
-    driver: str = Field("falco:kmod", description="default of --driver")
+    driver: str = Field("", description="default of --driver; empty: the driver whose manifest has a default_mode")
     store: Folder = Field(
         default_factory=lambda: user_cache_path("kernel-lab"), description="where fetched and built things are kept"
     )

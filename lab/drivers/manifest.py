@@ -73,6 +73,7 @@ class Manifest(BaseModel):
     name: str
     description: str
     homepage: str = ""
+    default_mode: str = Field("", description="set in the one driver that is taken when none is asked for")
     modes: dict[str, Mode]
 
 
@@ -120,6 +121,15 @@ def find_driver(request: str) -> DriverMode:
     if mode not in manifest.modes:
         raise RequestError(f"driver {name} has no mode {mode!r}", hint=f"it has: {', '.join(manifest.modes)}")
     return DriverMode(request, manifest, mode, path.resolve().parent)
+
+
+def default_driver() -> str:
+    """The request for the driver that is taken when none is asked for: the first manifest with a default_mode."""
+    for path in sorted(DRIVERS.glob("*/driver.toml")):
+        manifest = read_manifest(path)
+        if manifest.default_mode:
+            return f"{manifest.name}:{manifest.default_mode}"
+    raise RequestError("no driver is the default", hint="--driver NAME:MODE; " + _known())
 
 
 def read_manifest(path: Path) -> Manifest:

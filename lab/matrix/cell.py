@@ -21,7 +21,7 @@ class Cell:
 
     @property
     def slug(self) -> str:
-        """As it stands in test ids: 6.12-amd64-falco:kmod."""
+        """As it stands in test ids: KERNEL-ARCH-DRIVER:MODE."""
         words = [word for word in (self.kernel, self.arch.name, self.driver) if word]
         return "-".join(re.sub(r"[^A-Za-z0-9._:+-]+", "_", word) for word in words)
 

@@ -11,7 +11,7 @@ from lab.errors import MachineLostError, RequestError, UnsupportedError
 from lab.evidence.printk import parse_console
 from lab.evidence.splats import find_splats, unexpected
 from lab.matrix.verdict import Verdict, complete, describe, silent_cells, tally, worst
-from lab.plugin import evidence, fixtures
+from lab.plugin import evidence
 from lab.plugin.controls import controls_of, run_controls
 from lab.plugin.fixtures import (
     CELL_FIXTURE,
@@ -29,7 +29,7 @@ from lab.plugin.fixtures import (
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.session import Scenario, Session
 
-__all__ = ["actor", "deployment", "driver", "events", "fixtures", "machine", "printk", "scenario"]
+__all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
 
 
 class SplatError(AssertionError):
@@ -58,8 +58,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(CELL_FIXTURE, chosen, ids=[cell.slug for cell in chosen], scope="session")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Refuse what cannot be, then write the plan down."""
+    """Refuse what cannot be, then write the plan down: last, when others have chosen what runs."""
     state = session.config.stash[SESSION]
     scenarios = [item for item in items if is_scenario(item)]
     for item in scenarios:

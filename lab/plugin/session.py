@@ -12,12 +12,10 @@ import pytest
 
 from lab import settings as lab_settings
 from lab.arches import host
-from lab.drivers.build import DriverBuild
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
-from lab.drivers.manifest import find_driver
+from lab.drivers.manifest import default_driver, find_driver
 from lab.errors import LabError, RequestError
-from lab.evidence.printk import Record
 from lab.kernels.resolve import KernelSource
 from lab.machines.machine import Machine
 from lab.machines.record import reap
@@ -38,13 +36,8 @@ class Scenario:
     deployment: Deployment | None = None
     events: Events | None = None
     tape: Tape = field(default_factory=Tape)
-    kernel_log: list[Record] = field(default_factory=list)
     controls: list[str] = field(default_factory=list)
     bundle: Path | None = None
-
-    @property
-    def build(self) -> DriverBuild | None:
-        return self.prepared.driver if self.prepared else None
 
 
 class Session:
@@ -67,7 +60,7 @@ class Session:
         return cells(
             chosen["kernel"] or self.settings.kernel,
             chosen["arch"] or host().name,
-            chosen["driver"] or self.settings.driver,
+            chosen["driver"] or self.settings.driver or default_driver(),
         )
 
     @property
@@ -101,10 +94,6 @@ class Session:
         if isinstance(found, LabError):
             raise found
         return found
-
-    def prepared(self) -> list[Prepared]:
-        """The cells that were provisioned."""
-        return [value for value in self._prepared.values() if isinstance(value, Prepared)]
 
     def notice(self, text: str) -> None:
         """Tell the user something while pytest has the terminal."""
