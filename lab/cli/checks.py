@@ -168,7 +168,7 @@ def archive(role: str, uri: str, signed_by: str, expired: str, waived: bool) -> 
 
 def machines(reaped: int, living: int) -> Finding:
     """The machines that run now, and those that a killed run had left."""
-    text = f"{living or 'none'} running" + (f", what killed runs had left of {reaped} was removed" if reaped else "")
+    text = f"{living or 'none'} running" + (f"; removed {reaped} that killed runs had left" if reaped else "")
     return Finding("machines", State.OK, text)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from lab import arches
-from lab.errors import LabError
+from lab.errors import LabError, RequestError
 from lab.machines.machine import Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab, Prepared
@@ -59,16 +58,21 @@ def guest(settings: Settings, cell: Cell, purpose: str) -> Iterator[tuple[Machin
         yield machine, prepared
 
 
+def standard_input() -> bytes:
+    """All of our standard input; RequestError when it is more than a command in a guest can be given."""
+    data = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if len(data) > MAX_STDIN:
+        raise RequestError(
+            f"standard input holds more than {MAX_STDIN >> 10} KiB", hint="let the guest make its data itself"
+        )
+    return data
+
+
 def run_streamed(machine: Machine, argv: Sequence[str], seconds: float, stdin: bytes) -> int:
     """Run a program in the guest, what it prints going out as it comes; `seconds` are the clock's, on any machine.
 
     Returns its exit status: 255 when a signal ended it, as ssh(1) has it.
     """
-    if len(stdin) > MAX_STDIN:
-        raise LabError(
-            f"standard input holds more than {MAX_STDIN >> 10} KiB",
-            hint=f"let the guest make its data itself, or give {shlex.join(argv)} less",
-        )
     # machine.run takes a deadline written for hardware and stretches it.
     hardware = seconds / machine.scaled(1.0)
     out, err = sys.stdout.buffer, sys.stderr.buffer

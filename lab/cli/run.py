@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from lab.cli.context import cell_options, guest, one_cell, run_streamed
+from lab.cli.context import cell_options, guest, one_cell, run_streamed, standard_input
 from lab.settings import Settings
 
 _SECONDS = 600.0
@@ -36,6 +34,6 @@ def run(
 ) -> int:
     """Run COMMAND as root in a fresh guest and return its exit status; 125 when the lab itself failed."""
     cell = one_cell(settings, kernel, arch, driver)
-    stdin = sys.stdin.buffer.read() if with_stdin else b""
+    stdin = standard_input() if with_stdin else b""
     with guest(settings, cell, "lab run") as (machine, _):
         return run_streamed(machine, command, deadline, stdin)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import click
 import paramiko
 
-from lab.cli.context import cell_options, guest, notice, one_cell, run_streamed
+from lab.cli.context import cell_options, guest, notice, one_cell, run_streamed, standard_input
 from lab.errors import LabError
 from lab.machines.machine import Machine
 from lab.settings import Settings
@@ -31,11 +31,12 @@ _PIPED_SECONDS = 3600.0
 def shell(settings: Settings, kernel: str, arch: str, driver: str) -> None:
     """Open a shell as root in a fresh guest; without a terminal, run the commands on standard input."""
     cell = one_cell(settings, kernel, arch, driver)
+    commands = b"" if sys.stdin.isatty() else standard_input()
     with guest(settings, cell, "lab shell") as (machine, prepared):
         what = f"kernel {prepared.kernel.release}, {cell.driver or 'no driver'}"
         if not sys.stdin.isatty():
             notice(what)
-            run_streamed(machine, ["sh"], _PIPED_SECONDS, sys.stdin.buffer.read())
+            run_streamed(machine, ["sh"], _PIPED_SECONDS, commands)
             return
         notice(f"{what}; the guest and all in it end with the shell (exit, or Ctrl-] at any time)")
         _converse(machine, sys.stdin.fileno(), sys.stdout.fileno())

@@ -72,8 +72,16 @@ def person(argv: Sequence[str]) -> Iterator[Person]:
             try:
                 yield someone
             finally:
-                if program.poll() is None:
-                    program.kill()
+                _end(program)
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def _end(program: subprocess.Popen[bytes]) -> None:
+    """Let it clean up, and do not wait for ever."""
+    program.terminate()
+    try:
+        program.wait(30)
+    except subprocess.TimeoutExpired:
+        program.kill()
