@@ -136,7 +136,7 @@ def probe_argv(
         *("-machine", arch.qemu_machine, "-accel", str(kind), "-cpu", _KVM_CPU if kvm else arch.tcg_cpu),
         *("-smp", "1", "-m", "64"),
         *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
-        *("-debugcon", f"file:{str(steps).replace(',', ',,')}"),  # a comma would end the option
+        *("-debugcon", f"file:{steps}"),
         *("-kernel", str(payload)),
     ]
 
