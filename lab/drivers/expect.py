@@ -22,11 +22,12 @@ class Expectations:
 
     def all(self, **expected: Any) -> list[Event]:
         """Every event that matches. AssertionError when the capture is still open."""
-        assert self.closed, "the capture is still open: ask after its `with` block"  # noqa: S101 - it is an assertion
+        self._demand_closed()
         return [event for event in self.events if not differences(event, expected)]
 
     def one(self, **expected: Any) -> Event:
         """The one event that matches; AssertionError when there is none or more, or when events were dropped."""
+        __tracebackhide__ = True  # pytest shows the scenario's line, not ours
         self._demand_no_drops()
         found = self.all(**expected)
         if len(found) != 1:
@@ -35,6 +36,7 @@ class Expectations:
 
     def none(self, **expected: Any) -> None:
         """Nothing matches; an AssertionError too when events were dropped, or when nobody knows."""
+        __tracebackhide__ = True
         self._demand_no_drops()
         found = self.all(**expected)
         if found:
@@ -42,10 +44,17 @@ class Expectations:
 
     def count(self, **expected: Any) -> int:
         """How many match; an AssertionError when events were dropped, or when nobody knows."""
+        __tracebackhide__ = True
         self._demand_no_drops()
         return len(self.all(**expected))
 
+    def _demand_closed(self) -> None:
+        if not self.closed:
+            raise AssertionError("the capture is still open: ask after its `with` block")
+
     def _demand_no_drops(self) -> None:
+        self._demand_closed()
+        __tracebackhide__ = True
         if self.counters is None:
             raise AssertionError("the driver's drop counters are not known: absence and counts cannot be asserted")
         if self.counters.drops:

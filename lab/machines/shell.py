@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,9 +70,8 @@ class Shell:
         try:
             # exec: the login shell becomes the program, so that no second process stands between.
             channel.exec_command("exec " + shlex.join(argv))
-            if stdin:
-                channel.sendall(stdin)
-            channel.shutdown_write()
+            # Fed beside the reading: a program that answers while it is fed would otherwise wait for us for ever.
+            threading.Thread(target=_feed, args=(channel, stdin), name="lab-stdin", daemon=True).start()
             return self._collect(channel, tuple(argv), deadline, stdout, stderr)
         except (paramiko.SSHException, OSError, EOFError) as error:
             self._check()
@@ -125,6 +126,13 @@ class Shell:
         while _take(channel.recv, out if stdout is None else stdout, channel.recv_ready()):
             pass
         return Result(argv, channel.recv_exit_status(), bytes(out), bytes(err))
+
+
+def _feed(channel: paramiko.Channel, data: bytes) -> None:
+    """Send a program its input; one that ends before it has read all of it is no fault."""
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+        channel.sendall(data)
+        channel.shutdown_write()
 
 
 def _take(receive: Callable[[int], bytes], sink: bytearray | Sink, wait: bool) -> bool:

@@ -46,9 +46,9 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
     state.bundle = write_bundle(session.folder, failure, state.machine)
     if isinstance(error, LabError):
         # The user sees what happened and what to do, not our call stack.
-        report.longrepr = f"{error}\nBundle: {state.bundle}"
+        report.longrepr = f"{error}\nBundle: {state.bundle}\nRun it again: {failure.rerun}"
     else:
-        report.sections.append(("Bundle", str(state.bundle)))
+        report.sections.append(("Bundle", f"{state.bundle}\nRun it again: {failure.rerun}"))
 
 
 def rerun_command(item: pytest.Item, state: Scenario) -> str:

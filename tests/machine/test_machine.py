@@ -35,6 +35,11 @@ def test_large_input_arrives_whole(machine: Machine) -> None:
     assert machine.run(["cat", "/work/large"]).stdout == data
 
 
+def test_a_program_may_answer_while_it_is_still_being_fed(machine: Machine) -> None:
+    data = bytes(range(256)) * (3 << 12)
+    assert machine.run(["cat"], stdin=data).stdout == data
+
+
 def test_the_root_is_disposable_and_work_is_no_overlay(machine: Machine) -> None:
     machine.run(["touch", "/etc/written"])
     assert machine.run(["stat", "-f", "-c", "%T", "/work"]).text.strip() == "tmpfs"
