@@ -16,8 +16,8 @@ from lab.drivers.event import Counters, Event, Value
 # Plain strings of the guest among the parameters.
 _STRINGS = ("name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode")
 _NUMBERS = ("status", "ret")
-_EVENTS = re.compile(rb"^Driver Events:(\d+)$", re.MULTILINE)
-_DROPS = re.compile(rb"^Driver Drops:(\d+)$", re.MULTILINE)
+_EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
+_DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
 
 
 class SysdigAdapter:
@@ -25,7 +25,10 @@ class SysdigAdapter:
 
     def event(self, line: bytes) -> Event | None:
         """The event in one line; None for the few that say nothing of a call (drop markers, container events)."""
-        fields: dict[str, Any] = json.loads(line)
+        # sysdig prints a guest's strings as their bytes are: what is no UTF-8 goes through to `_bytes` and back.
+        fields: Any = json.loads(line.decode("utf-8", "surrogateescape"))
+        if not isinstance(fields, dict):
+            raise ValueError("it is no JSON object")
         if fields.get("thread.tid") is None:
             return None
         kind = fields["evt.type"]

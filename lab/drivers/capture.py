@@ -70,11 +70,11 @@ class _Stream:
         path = event.params.get(consumer.sentinel_param)
         if event.type not in consumer.sentinel or not isinstance(path, bytes) or not path.startswith(b"/lab-"):
             return
-        prefix, _, cpu = path.decode(errors="replace").rpartition("/")
+        prefix, _, cpu = path.rpartition(b"/")
         # Made on one CPU and reported from another: order would prove nothing, so it does not count.
-        if cpu.isdigit() and int(cpu) == event.cpu:
+        if cpu == b"%d" % event.cpu:
             # The last of several with the same name: events before it may still have been on their way.
-            self.marks[prefix, event.cpu] = len(self.events)
+            self.marks[prefix.decode(errors="replace"), event.cpu] = len(self.events)
             self.own.add(event.pid)
 
 

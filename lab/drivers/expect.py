@@ -52,7 +52,12 @@ class Expectations:
         if not self.closed:
             raise AssertionError("the capture is still open: ask after its `with` block")
 
+    def _demand_closed(self) -> None:
+        if not self.closed:
+            raise AssertionError("the capture is still open: ask after its `with` block")
+
     def _demand_no_drops(self) -> None:
+        self._demand_closed()
         self._demand_closed()
         __tracebackhide__ = True
         if self.counters is None:

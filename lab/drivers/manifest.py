@@ -105,7 +105,7 @@ class DriverMode:
         try:
             spec.loader.exec_module(module)
             return cast(Adapter, getattr(module, name)())
-        except (OSError, ImportError, SyntaxError, AttributeError) as error:
+        except Exception as error:  # whatever somebody else's file raises when it is run
             raise RequestError(f"adapter {name!r} of {path} cannot be loaded: {error}", hint="correct it") from error
 
 
@@ -137,12 +137,12 @@ def read_manifest(path: Path) -> Manifest:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text())
         return Manifest.model_validate(values)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RequestError(f"manifest {path} cannot be read: {error}", hint="correct the file") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise RequestError(f"manifest {path}: {key}: {first['msg']}", hint="correct that key") from error
+    except (OSError, ValueError) as error:
+        raise RequestError(f"manifest {path} cannot be read: {error}", hint="correct the file") from error
 
 
 def _known() -> str:
