@@ -1,0 +1,221 @@
+"""A capture holds what happened between its marks on every CPU, or says why it cannot."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab.drivers import capture as capture_module
+from lab.drivers.build import DriverBuild
+from lab.drivers.capture import Events
+from lab.drivers.deploy import Deployment
+from lab.drivers.event import Counters
+from lab.drivers.manifest import find_driver
+from lab.errors import ConsumerError, MachineLostError
+from lab.machines.machine import Machine
+from lab.machines.streams import Lines
+from tests.support import falco
+
+CPUS = [0, 1]
+LAB = 99  # the process that makes the marks
+
+
+def opened(path: str, cpu: int = 0, pid: int = 10) -> bytes:
+    who = {"evt__cpu": cpu, "thread__tid": pid, "proc__pid": pid}
+    return falco.line(falco.OPENAT, evt__arg__name=path, **who) + b"\n"
+
+
+@dataclass
+class FakeMachine:
+    """What a capture needs of a machine: the lines that come from it, and whether it lives."""
+
+    events: Lines
+    dead: bool = False
+
+    def alive(self) -> bool:
+        return not self.dead
+
+    def check(self) -> None:
+        if self.dead:
+            raise MachineLostError("the machine died")
+
+    def scaled(self, seconds: float) -> float:
+        return seconds
+
+
+class Guest(Deployment):
+    """A deployment whose consumer prints what a test says, through a real port of lines."""
+
+    def __init__(self, lines: Lines, side: socket.socket) -> None:
+        build = DriverBuild(find_driver("falco:kmod"), Path("scap.ko"), "key", {})
+        self.fake = FakeMachine(lines)
+        super().__init__(cast(Machine, self.fake), build)
+        self.side = side
+        self.fault = ""
+        self.said = Counters(100, 0)
+        self.mark: Callable[[str, int], bytes] = lambda prefix, cpu: opened(f"{prefix}/{cpu}", cpu, LAB)
+        self.calls: list[str] = []
+
+    def print(self, data: bytes) -> None:
+        self.side.sendall(data)
+
+    def start_consumer(self) -> None:
+        self.calls.append("start")
+
+    def stop_consumer(self) -> Counters | None:
+        self.calls.append("stop")
+        return self.said
+
+    def consumer_fault(self) -> str:
+        return self.fault
+
+    def emit_sentinels(self, prefix: str) -> list[int]:
+        self.print(b"".join(self.mark(prefix, cpu) for cpu in CPUS))
+        return CPUS
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_module, "_START_DEADLINE", 0.2)
+    monkeypatch.setattr(capture_module, "_END_DEADLINE", 0.2)
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[Guest]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(1)
+        lines = Lines(tmp_path / "s", "events")
+        side, _ = listener.accept()
+        with side:
+            yield Guest(lines, side)
+        lines.close()
+
+
+def names(events: Any) -> list[Any]:
+    return [event["name"] for event in events]
+
+
+def test_what_happened_in_the_block_is_captured_and_nothing_of_before_or_after(guest: Guest) -> None:
+    guest.print(opened("/before"))
+    events = Events(guest)
+    with events.capture() as seen:
+        guest.print(opened("/one") + opened("/two", cpu=1))
+    guest.print(opened("/after"))
+    assert names(seen.events) == [b"/one", b"/two"]
+    assert (seen.closed, seen.counters) == (True, Counters(100, 0))
+    assert events.recorded == [seen]
+    assert guest.calls == ["start", "stop"]
+
+
+def test_the_labs_own_marks_are_no_events(guest: Guest) -> None:
+    with Events(guest).capture() as seen:
+        guest.print(opened("/etc/ld.so.cache", pid=LAB))
+    assert seen.events == ()
+
+
+def test_an_event_of_one_cpu_that_comes_behind_anothers_mark_is_kept(guest: Guest) -> None:
+    """Order holds on each CPU alone."""
+
+    def late(prefix: str, cpu: int) -> bytes:
+        before = opened("/late", cpu=1) if prefix.endswith("-end") and cpu == 1 else b""
+        return before + opened(f"{prefix}/{cpu}", cpu, LAB)
+
+    guest.mark = late
+    with Events(guest).capture() as seen:
+        pass
+    assert names(seen.events) == [b"/late"]
+
+
+def test_an_open_capture_is_empty(guest: Guest) -> None:
+    with Events(guest).capture() as seen:
+        guest.print(opened("/one"))
+        assert (seen.events, seen.closed) == ((), False)
+
+
+@pytest.mark.parametrize("edge", ["begin", "end"])
+def test_a_cpu_whose_mark_never_comes_is_named(guest: Guest, edge: str) -> None:
+    def silent(prefix: str, cpu: int) -> bytes:
+        return b"" if prefix.endswith(edge) and cpu == 1 else opened(f"{prefix}/{cpu}", cpu, LAB)
+
+    guest.mark = silent
+    with pytest.raises(ConsumerError, match="no sentinel came from CPU 1"), Events(guest).capture():
+        pass
+
+
+def test_a_mark_reported_from_another_cpu_proves_nothing(guest: Guest) -> None:
+    guest.mark = lambda prefix, cpu: opened(f"{prefix}/{cpu}", 1 - cpu, LAB)
+    with pytest.raises(ConsumerError, match="no sentinel came from CPU 0, 1"), Events(guest).capture():
+        pass
+
+
+@pytest.mark.parametrize("edge", ["begin", "end"])
+def test_a_consumer_that_ended_is_told_in_its_own_words(guest: Guest, edge: str) -> None:
+    ordinary = guest.mark
+
+    def dying(prefix: str, cpu: int) -> bytes:
+        if prefix.endswith(edge):
+            guest.fault = "sysdig: error opening device"
+            return b""
+        return ordinary(prefix, cpu)
+
+    guest.mark = dying
+    with pytest.raises(ConsumerError, match="ended: sysdig: error opening device"), Events(guest).capture():
+        pass
+
+
+def test_a_machine_that_died_is_lost_and_not_a_silent_consumer(guest: Guest) -> None:
+    with pytest.raises(MachineLostError), Events(guest).capture():
+        guest.fake.dead = True
+
+
+def test_a_consumer_that_starts_late_is_marked_again(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_module, "_START_DEADLINE", 10.0)
+    ordinary = guest.mark
+    missed: list[int] = []
+
+    def starting(prefix: str, cpu: int) -> bytes:
+        if len(missed) < 4:
+            missed.append(cpu)
+            return b""
+        return ordinary(prefix, cpu)
+
+    guest.mark = starting
+    with Events(guest).capture() as seen:
+        guest.print(opened("/one"))
+    assert names(seen.events) == [b"/one"]
+
+
+@pytest.mark.parametrize("path", ["/lab-x/²", "/lab-x/9" + "9" * 4000, "/lab-", "/lab-x/", "/lab-x/-1", "/lab-x/00"])
+def test_a_program_in_the_guest_that_forges_marks_disturbs_nothing(guest: Guest, path: str) -> None:
+    with Events(guest).capture() as seen:
+        guest.print(opened(path))
+    assert names(seen.events) == [path.encode()]
+
+
+@pytest.mark.parametrize("data", [b"garbage\n", b"[]\n", b"[" * 100_000 + b"\n", b"1e999\n", b"null\n"])
+def test_a_line_that_cannot_be_read_is_an_error_of_the_consumer(guest: Guest, data: bytes) -> None:
+    with pytest.raises(ConsumerError, match="cannot read"), Events(guest).capture():
+        guest.print(data)
+
+
+def test_unknown_counters_stay_unknown(guest: Guest) -> None:
+    guest.said = cast(Counters, None)
+    with Events(guest).capture() as seen:
+        pass
+    with pytest.raises(AssertionError, match="not known"):
+        seen.none(type="openat")
+
+
+def test_two_captures_one_after_the_other_have_each_their_own(guest: Guest) -> None:
+    events = Events(guest)
+    for path in ("/one", "/two"):
+        with events.capture() as seen:
+            guest.print(opened(path))
+        assert names(seen.events) == [path.encode()]
+    assert len(events.recorded) == 2

@@ -1,0 +1,130 @@
+"""Falco's adapter reads what sysdig prints, and refuses what it does not understand."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.drivers.event import Counters, Event
+from tests.support import falco
+from tests.support.falco import CONNECT, EXECVE, OPENAT, SUMMARY, line
+
+REFUSALS = (ValueError, KeyError, TypeError, OverflowError)
+
+
+def read(data: bytes) -> Event:
+    event = falco.adapter().event(data)
+    assert event is not None
+    return event
+
+
+def test_an_open_has_its_path_flags_result_and_who_did_it() -> None:
+    event = read(line(OPENAT))
+    assert (event.type, event.cpu, event.tid, event.pid, event.ppid) == ("openat", 0, 190, 190, 178)
+    assert (event.ts, event.comm, event.exe, event.result) == (
+        1795365536217483627,
+        b"dropbear",
+        b"/usr/sbin/dropbear",
+        6,
+    )
+    assert event.params == {
+        "name": b"/proc/loadavg",
+        "dirfd": b"AT_FDCWD",
+        "mode": b"0",
+        "flags": frozenset({"O_RDONLY", "O_CLOEXEC"}),
+        "fd": 6,
+        "parent": b"dropbear",
+    }
+
+
+def test_an_execve_has_its_arguments_to_the_byte() -> None:
+    event = read(line(EXECVE))
+    assert event["args"] == (b"/etc/hostname", b"a b", b"\xff")
+    assert event["exe"] == b"/usr/bin/cat"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [(b"", ()), (b"\0", (b"",)), (b"a\0", (b"a",)), (b"a\0\0b\0", (b"a", b"", b"b")), (b"cut", (b"cut",))],
+)
+def test_empty_and_cut_arguments_are_kept_as_they_are(raw: bytes, expected: tuple[bytes, ...]) -> None:
+    assert read(line(EXECVE, evt__arg__args=base64.b64encode(raw).decode()))["args"] == expected
+
+
+def test_a_connect_has_its_address_and_port() -> None:
+    event = read(line(CONNECT))
+    assert (event["address"], event["port"], event.result) == ("127.0.0.1", 4711, -111)
+
+
+def test_a_call_without_a_result_has_none() -> None:
+    assert read(line(OPENAT, evt__rawres=None)).result is None
+
+
+def test_an_exit_has_its_status_and_a_negative_one_too() -> None:
+    fields = {**OPENAT, "evt.type": "procexit", "evt.arg.status": 256, "evt.arg.ret": "-1"}
+    assert (read(line(fields))["status"], read(line(fields))["ret"]) == (256, -1)
+
+
+def test_a_line_that_says_nothing_of_a_call_is_no_event() -> None:
+    assert falco.adapter().event(line(OPENAT, evt__type="drop", thread__tid=None)) is None
+
+
+def test_a_path_that_is_no_utf8_comes_through_to_the_byte() -> None:
+    """A guest opens what it likes; sysdig prints the bytes as they are."""
+    data = line(OPENAT, evt__arg__name="/work/@@").replace(b"@@", b"\xff\xfe")
+    assert read(data)["name"] == b"/work/\xff\xfe"
+
+
+def test_a_path_of_other_alphabets_comes_through() -> None:
+    assert read(line(OPENAT, evt__arg__name="/wörk/文"))["name"] == "/wörk/文".encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"1",
+        b'"text"',
+        b"null",
+        b'{"thread.tid": 1}',
+        line(OPENAT, evt__rawtime=None),
+        line(OPENAT, evt__rawtime=float("inf")),
+        line(OPENAT, evt__cpu="two"),
+        line(EXECVE, evt__arg__args="not base64"),
+        line(CONNECT, fd__sport=None),
+        line(OPENAT, evt__arg__name="\ud800"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_not_misread(data: bytes) -> None:
+    with pytest.raises(REFUSALS):
+        falco.adapter().event(data)
+
+
+@given(st.recursive(st.none() | st.integers() | st.text() | st.floats(), lambda child: st.lists(child, max_size=2)))
+def test_any_value_in_any_field_is_read_or_refused(value: Any) -> None:
+    adapter = falco.adapter()
+    for name in OPENAT:
+        try:
+            adapter.event(line(EXECVE, **{name.replace(".", "__"): value}))
+        except REFUSALS:
+            continue
+
+
+def test_counters_are_read_from_what_sysdig_says_at_its_end() -> None:
+    assert falco.adapter().counters(SUMMARY) == Counters(9314, 0)
+    assert falco.adapter().counters(SUMMARY.replace(b"Drops:0", b"Drops:17")) == Counters(9314, 17)
+
+
+@pytest.mark.parametrize("said", [b"", b"Driver Events:1\n", b"Driver Drops:0\n", b"Driver Events:x\nDriver Drops:0\n"])
+def test_counters_that_were_not_said_are_not_known(said: bytes) -> None:
+    assert falco.adapter().counters(said) is None
+
+
+def test_a_number_that_no_kernel_counts_to_is_not_known() -> None:
+    assert falco.adapter().counters(b"Driver Events:%s\nDriver Drops:0\n" % (b"9" * 5000)) is None

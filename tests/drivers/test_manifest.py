@@ -1,0 +1,133 @@
+"""Manifests are found by name or path, and what is wrong with one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.drivers.manifest import DRIVERS, find_driver, read_manifest
+from lab.errors import RequestError
+
+MANIFEST = """
+name = "my-driver"
+description = "a test"
+[modes.kmod]
+source = { folder = "src" }
+build = "kbuild"
+module = "mine"
+load = [["insmod", "{module}"]]
+check = []
+unload = [["rmmod", "mine"]]
+minimum_kernel = { amd64 = "5.4" }
+[modes.kmod.consumer]
+command = ["cat", "/dev/mine"]
+adapter = "adapter.py:Mine"
+sentinel = ["openat"]
+"""
+ADAPTER = """
+class Mine:
+    def event(self, line): return None
+    def counters(self, said): return None
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "driver.toml").write_text(MANIFEST)
+    (tmp_path / "adapter.py").write_text(ADAPTER)
+    return tmp_path
+
+
+def change(folder: Path, old: str, new: str) -> Path:
+    path = folder / "driver.toml"
+    path.write_text(MANIFEST.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(DRIVERS.glob("*/driver.toml")), ids=lambda path: path.parent.name)
+def test_every_driver_of_the_labs_can_be_read_with_its_adapters(path: Path) -> None:
+    manifest = read_manifest(path)
+    assert manifest.name == path.parent.name
+    for mode in manifest.modes:
+        assert find_driver(f"{manifest.name}:{mode}").adapter()
+
+
+def test_a_driver_of_the_labs_is_found_by_its_name() -> None:
+    driver = find_driver("falco:kmod")
+    assert (driver.name, driver.mode_name, driver.folder) == ("falco:kmod", "kmod", DRIVERS / "falco")
+
+
+def test_a_driver_of_somebody_elses_is_found_by_its_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    driver = find_driver("./driver.toml:kmod")
+    assert (driver.name, driver.folder, driver.mode.module) == ("my-driver:kmod", folder, "mine")
+    assert driver.mode.consumer.sentinel_param == "name"
+    assert driver.adapter().event(b"") is None
+
+
+@pytest.mark.parametrize("request_text", ["falco", "", "kmod"])
+def test_a_driver_without_a_mode_is_told_how_to_write_it(request_text: str) -> None:
+    with pytest.raises(RequestError, match="names no mode") as caught:
+        find_driver(request_text)
+    assert "falco:kmod" in caught.value.hint
+
+
+@pytest.mark.parametrize("request_text", ["falcon:kmod", "/no/such/driver.toml:kmod", "../etc:kmod"])
+def test_an_unknown_driver_is_answered_with_those_there_are(request_text: str) -> None:
+    with pytest.raises(RequestError, match="unknown driver") as caught:
+        find_driver(request_text)
+    assert "falco:kmod" in caught.value.hint
+
+
+@pytest.mark.parametrize("mode", ["bpf2", "", " kmod"])
+def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: str) -> None:
+    with pytest.raises(RequestError, match="has no mode") as caught:
+        find_driver(f"{folder}/driver.toml:{mode}")
+    assert caught.value.hint == "it has: kmod"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('module = "mine"\n', "", "modes.kmod.module"),
+        ('build = "kbuild"', 'build = "cmake"', "modes.kmod.build"),
+        ('name = "my-driver"', "name = 1", "name"),
+        ("check = []", 'check = "true"', "modes.kmod.check"),
+        ("check = []", "check = []\nspelled = 1", "modes.kmod.spelled"),
+        ('folder = "src"', 'folder = "src", foldr = 1', "modes.kmod.source.foldr"),
+    ],
+)
+def test_a_wrong_key_is_named(folder: Path, old: str, new: str, key: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_manifest(change(folder, old, new))
+    assert f"driver.toml: {key}: " in caught.value.what
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])
+def test_a_manifest_that_is_no_toml_is_named(folder: Path, content: bytes) -> None:
+    (folder / "driver.toml").write_bytes(content)
+    with pytest.raises(RequestError, match=r"driver\.toml cannot be read"):
+        find_driver(f"{folder}/driver.toml:kmod")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("py:Mine", "py:Other"), ("py:Mine", "py"), ("adapter.py", "absent.py"), ("adapter.py", "a.txt")]
+)
+def test_an_adapter_that_is_not_there_is_named(folder: Path, old: str, new: str) -> None:
+    (folder / "a.txt").touch()
+    driver = find_driver(f"{change(folder, old, new)}:kmod")
+    with pytest.raises(RequestError, match="adapter"):
+        driver.adapter()
+
+
+@pytest.mark.parametrize("source", ["class Mine(", "import no_such_module", "1 / 0", "undefined", "raise ValueError"])
+def test_an_adapter_that_cannot_be_run_is_named_not_raised(folder: Path, source: str) -> None:
+    (folder / "adapter.py").write_text(source)
+    with pytest.raises(RequestError, match=r"adapter\.py cannot be loaded"):
+        find_driver(f"{folder}/driver.toml:kmod").adapter()
+
+
+def test_two_deployments_share_no_adapter(folder: Path) -> None:
+    driver = find_driver(f"{folder}/driver.toml:kmod")
+    assert driver.adapter() is not driver.adapter()
