@@ -1,4 +1,8 @@
-"""Splats: what a kernel prints when something is wrong with it."""
+"""What a kernel complained about, found in its log: one splat for each incident.
+
+Patterns are anchored where a record's text begins, so that a program that prints "foo BUG: bar" is none. They follow
+syzkaller's pkg/report and the formats in lib/bug.c, kernel/panic.c, kernel/locking/lockdep.c and arch/*/kernel/traps.c.
+"""
 
 from __future__ import annotations
 
@@ -6,56 +10,90 @@ import datetime
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import RequestError
 from lab.evidence.printk import Record
 
-# Kind and pattern, matched at the start of a record's text, so that a program that prints "foo BUG:" is none. The
-# first that fits names the splat. Prefixes: syzkaller's pkg/report/linux.go, LISA's serial_console.py, the kernel.
-_KINDS: tuple[tuple[str, str], ...] = (
-    ("panic", r"Kernel panic - not syncing|PANIC: double fault|rust_kernel: panicked"),
-    ("KASAN", r"BUG: KASAN"),
-    ("KCSAN", r"BUG: KCSAN"),
-    ("KMSAN", r"BUG: KMSAN"),
-    ("KFENCE", r"BUG: KFENCE"),
-    ("UBSAN", r"UBSAN:"),
-    ("soft lockup", r"(watchdog: )?BUG: soft lockup"),
-    ("hard lockup", r"(watchdog: )?(Watchdog detected hard LOCKUP|BUG: hard lockup|NMI watchdog: Watchdog)"),
-    ("RCU stall", r"(rcu: )?INFO: rcu_\w+ (self-)?detected .*stall|rcu: \w+ kthread (starved|timer)"),
-    ("hung task", r"INFO: task .* blocked for more than"),
-    ("scheduling while atomic", r"BUG: scheduling while atomic"),
-    ("sleeping in atomic context", r"BUG: sleeping function called from invalid context"),
+_MAX_LINES = 60
+_GAP = 2.0  # seconds of kernel time: what comes later does not belong to an incident any more
+_CUT_HERE = "cut here"
+_REBOOT = "unexpected reboot"
+_PANIC = "panic"
+_OOPS = "oops"
+_BUG = "BUG"
+_KASAN = "KASAN"
+_KCSAN = "KCSAN"
+_LIST = "list corruption"
+_NETDEVICE = "leaked device"
+
+_PREFIX = re.compile(r"(?:NMI )?watchdog: |rcu: |workqueue: |\[ (?=BUG|INFO)")
+# The first that matches names the kind.
+_STARTS = (
+    (_CUT_HERE, re.compile(r"-+\[ cut here \]")),
+    (
+        _PANIC,
+        re.compile(
+            r"Kernel panic - not syncing|(?:traps: )?PANIC: (?:double fault|early exception)|rust_kernel: panicked"
+        ),
+    ),
+    (_KASAN, re.compile(r"(?:BUG: )?KASAN: ")),
+    ("KFENCE", re.compile(r"BUG: KFENCE")),
+    ("KMSAN", re.compile(r"BUG: KMSAN")),
+    (_KCSAN, re.compile(r"BUG: KCSAN")),
+    ("UBSAN", re.compile(r"UBSAN: ")),
+    ("soft lockup", re.compile(r"BUG: soft lockup")),
+    ("hard lockup", re.compile(r"Watchdog detected hard LOCKUP")),
+    ("scheduling while atomic", re.compile(r"BUG: scheduling while atomic")),
+    ("sleeping in atomic context", re.compile(r"BUG: sleeping function called")),
+    ("RCU stall", re.compile(r"INFO: rcu\w* .*(?:detected|stall)")),
+    ("hung task", re.compile(r"INFO: task .+ blocked .*for more than")),
     (
         "lockdep",
-        r"WARNING: (possible (circular|recursive|irq lock inversion)|suspicious RCU|inconsistent lock|bad unlock)",
+        re.compile(
+            r"(?:WARNING|INFO|BUG): (?:possible (?:circular|recursive|irq|deadlock)|inconsistent lock state"
+            r"|suspicious RCU usage|bad (?:unlock|contention)|held lock freed|lock held when|\S+-safe -> \S+-unsafe"
+            r"|Nested lock was not taken|trying to register non-static key|Invalid wait context)"
+        ),
     ),
-    ("lockdep", r"WARNING: .*(lock order|lock held|locks? still held)"),
-    ("list corruption", r"list_(add|del) corruption|slab .*list_(add|del) corruption"),
-    ("refcount", r"refcount_t: "),
-    ("leaked objects", r"(BUG \S+.*: )?Objects remaining in|kmemleak: \d+ new suspected memory leaks|BUG kmalloc-"),
-    ("page allocation failure", r"\S+: page allocation failure"),
-    ("oops", r"BUG: (unable to handle|kernel NULL pointer)|Oops[: ]|Unable to handle kernel|Internal error:"),
-    ("oops", r"general protection fault|traps: PANIC|int3:|divide error:|invalid opcode:|stack segment:"),
-    ("oops", r"Unhandled fault:|Alignment trap:|Bad mode in|SError Interrupt"),
-    ("BUG", r"kernel BUG at|Kernel BUG|BUG: "),
-    ("WARNING", r"WARNING: "),
-    ("leaked device", r"unregister_netdevice: waiting for|VFS: Busy inodes"),
+    (_LIST, re.compile(r"list_(?:add|del)(?:_\w+)? (?:corruption|double add)")),
+    ("refcount", re.compile(r"refcount_t: ")),
+    (
+        "leaked objects",
+        re.compile(
+            r"(?:BUG .+: )?Objects remaining in|kmem_cache_destroy .+: Slab cache still has objects"
+            r"|VFS: Busy inodes after|kmemleak: \d+ new suspected"
+        ),
+    ),
+    ("page allocation failure", re.compile(r".{1,32}: page allocation failure")),
+    (_NETDEVICE, re.compile(r"unregister_netdevice: waiting for")),
+    (
+        _OOPS,
+        re.compile(
+            r"Oops(?:[:\s]|$)|Internal error: |Unable to handle kernel|kernel tried to execute|general protection fault"
+            r"|stack segment|divide error: |invalid opcode: |int3: |Unhandled (?:fault: |\d+-bit )|Bad mode in "
+            r"|SError Interrupt on|Insufficient stack space|BUG: (?:unable to handle|kernel NULL pointer)"
+        ),
+    ),
+    (_BUG, re.compile(r"BUG: |BUG \S+ \(|[kK]ernel BUG")),
+    ("WARNING", re.compile(r"WARNING: (?:CPU: |\S+:\d+ at )")),  # the second form since 6.18
 )
-_CUT = "------------[ cut here ]------------"
 _END = re.compile(r"---\[ end ")
-_REBOOT = "Linux version "
-_MAX_LINES = 60
-# How many records after its first still belong to a splat that has no end mark and shows a trace.
-_TRACE = re.compile(
-    r" |Call Trace|Call trace|RIP: |RSP: |R\w\w: |CPU: |Hardware name|Modules linked|Code: |Tainted|CR2|pc : "
+_RULE = re.compile(r"={10,}$")
+_BANNER = "Linux version "
+# What a line of one kind may still be part of: an oops follows the line that says why it happened, KASAN explains an
+# address after an oops, and data corruption is told before the BUG() that it ends in.
+_FOLLOWS = (
+    (_OOPS, (_OOPS, _BUG, _KASAN)),
+    (_KASAN, (_OOPS,)),
+    (_CUT_HERE, (_LIST,)),
 )
 
 
 @dataclass(frozen=True)
 class Splat:
-    """One incident: its kind, its first telling line, all its lines, and when (seconds since boot)."""
+    """One incident: `title` is the line that names it, `time` seconds since boot (None: not told)."""
 
     kind: str
     title: str
@@ -65,77 +103,122 @@ class Splat:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A line that is no splat, until a date and for a reason."""
+    """Splats whose title `pattern` is found in are expected, for a reason, through the day `until`."""
 
     pattern: re.Pattern[str]
     reason: str
     until: datetime.date
 
 
-def find_splats(records: Sequence[Record]) -> list[Splat]:
-    """Every incident in the log, in order. An incident that prints several telling lines is one."""
-    splats: list[Splat] = []
+@dataclass
+class _Incident:
+    kind: str
+    title: str
+    time: float | None
+    last: float | None
+    cut_here: bool
+    lines: list[str] = field(default_factory=list)
+
+    def splat(self) -> Splat:
+        return Splat(self.kind, self.title, tuple(self.lines), self.time)
+
+
+def find_splats(records: Iterable[Record]) -> list[Splat]:
+    """The incidents in a kernel log, in order; an incident's lines end at its end mark, or are 60 at most."""
+    found: list[_Incident] = []
+    current: _Incident | None = None
     boots = 0
-    index = 0
-    while index < len(records):
-        text = records[index].text
-        boots += text.startswith(_REBOOT)
-        if text.startswith(_REBOOT) and boots == 2:
-            splats.append(Splat("unexpected reboot", text, (text,), records[index].time))
-        kind = classify(text)
-        if kind is None and text.strip() != _CUT:
-            index += 1
+    for record in records:
+        if record.facility:  # not the kernel's: a program wrote it to /dev/kmsg
             continue
-        length = _extent(records, index)
-        splats += _incident(records[index : index + length])
-        index += length
-    return splats
-
-
-def classify(text: str) -> str | None:
-    """The kind of splat that a record begins, None for an innocent one."""
-    for kind, pattern in _KINDS:
-        if re.match(pattern, text):
-            return kind
-    return None
-
-
-def unexpected(splats: Iterable[Splat], today: datetime.date | None = None) -> list[Splat]:
-    """The splats that allowed.toml does not excuse today."""
-    allowed = load_allowed(Path(__file__).parent / "allowed.toml")
-    day = today or datetime.datetime.now(datetime.UTC).date()
-    return [splat for splat in splats if not any(_excuses(line, splat, day) for line in allowed)]
+        text = record.text.strip()
+        kind = _kind(text)
+        if text.startswith(_BANNER) and record.time == 0.0:
+            boots += 1
+            kind = _REBOOT if boots > 1 else ""
+        if current and (_is_later(current, record) or (kind and not _belongs(current, kind))):
+            current = None
+        if current is None:
+            if not kind:
+                continue
+            current = _Incident(kind, text, record.time, record.time, kind == _CUT_HERE)
+            found.append(current)
+        elif kind:
+            _name(current, kind, text)
+        current = _gather(current, record)
+    return [incident.splat() for incident in found]
 
 
 def load_allowed(path: Path) -> list[Allowed]:
-    """The lines that are allowed; RequestError says what is wrong with the file."""
+    """The list of what is expected: [[allowed]] tables of pattern, reason and until (a date).
+
+    RequestError when the file is missing, cannot be read, or lacks a word of this: a scanner with half a list lies.
+    """
     try:
-        rows = tomllib.loads(path.read_text()).get("allowed", [])
-        return [Allowed(re.compile(row["pattern"]), row["reason"], row["until"]) for row in rows]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, re.error) as error:
-        raise RequestError(f"{path} cannot be read: {error}", hint="correct the file") from error
+        with path.open("rb") as stream:
+            tables = tomllib.load(stream).get("allowed", [])
+        return [_allowed(table) for table in tables]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
+        raise RequestError(
+            f"{path} cannot be used: {type(error).__name__}: {error}",
+            hint='each [[allowed]] has pattern = "a regular expression", reason = "why", until = 2030-12-31',
+        ) from error
 
 
-def _excuses(line: Allowed, splat: Splat, day: datetime.date) -> bool:
-    return day <= line.until and line.pattern.search(splat.title) is not None
+def unexpected(
+    splats: Iterable[Splat], today: datetime.date | None = None, *, allowed: Sequence[Allowed] | None = None
+) -> list[Splat]:
+    """The splats that are not allowed; `allowed` is the lab's own list (allowed.toml) unless given."""
+    if allowed is None:
+        allowed = load_allowed(Path(__file__).with_name("allowed.toml"))
+    day = today or datetime.datetime.now(datetime.UTC).date()
+    valid = [entry.pattern for entry in allowed if day <= entry.until]
+    return [splat for splat in splats if not any(pattern.search(splat.title) for pattern in valid)]
 
 
-def _extent(records: Sequence[Record], start: int) -> int:
-    """How many records the incident that begins at `start` has."""
-    window = [record.text for record in records[start : start + _MAX_LINES]]
-    for offset, text in enumerate(window):
-        if _END.match(text):
-            return offset + 1
-    for offset, text in enumerate(window[1:], start=1):
-        if not _TRACE.match(text) and classify(text) is None:
-            return offset
-    return len(window)
+def _kind(text: str) -> str:
+    """What a line is the beginning of, or nothing."""
+    prefix = _PREFIX.match(text)
+    rest = text[prefix.end() :] if prefix else text
+    return next((kind for kind, pattern in _STARTS if pattern.match(rest)), "")
 
 
-def _incident(records: Sequence[Record]) -> list[Splat]:
-    lines = tuple(record.text for record in records)
-    for text in lines:
-        kind = classify(text)
-        if kind is not None:
-            return [Splat(kind, text, lines, records[0].time)]
-    return [Splat("WARNING", lines[0], lines, records[0].time)]
+def _is_later(incident: _Incident, record: Record) -> bool:
+    return record.time is not None and incident.last is not None and abs(record.time - incident.last) > _GAP
+
+
+def _belongs(incident: _Incident, kind: str) -> bool:
+    """Whether a line of this kind is part of the incident, rather than the beginning of another."""
+    if kind in (_PANIC, _REBOOT):
+        return False
+    if incident.cut_here:
+        return kind != _CUT_HERE
+    return any(kind == later and incident.kind in earlier for later, earlier in _FOLLOWS)
+
+
+def _name(incident: _Incident, kind: str, text: str) -> None:
+    """The first telling line after "cut here" names the incident."""
+    if kind == _CUT_HERE:
+        incident.cut_here = True
+    elif incident.kind == _CUT_HERE:
+        incident.kind, incident.title = kind, text
+
+
+def _gather(incident: _Incident, record: Record) -> _Incident | None:
+    """Add the record's line; None when the incident is complete with it."""
+    incident.lines.append(record.text.rstrip())
+    incident.last = record.time if record.time is not None else incident.last
+    ended = _END.match(record.text) or (incident.kind in (_KASAN, _KCSAN) and _RULE.match(record.text))
+    single = incident.kind in (_NETDEVICE, _REBOOT)
+    return None if ended or single or len(incident.lines) >= _MAX_LINES else incident
+
+
+def _allowed(table: dict[str, object]) -> Allowed:
+    pattern, reason, until = table["pattern"], table["reason"], table["until"]
+    if not isinstance(pattern, str) or not pattern:
+        raise ValueError("a pattern is a text that is not empty")
+    if not isinstance(reason, str) or not reason.strip():
+        raise ValueError(f"{pattern!r} has no reason")
+    if not isinstance(until, datetime.date) or isinstance(until, datetime.datetime):
+        raise ValueError(f"{pattern!r} has no date in until")
+    return Allowed(re.compile(pattern), reason, until)
