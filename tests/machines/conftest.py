@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-
 import pytest
 
-from lab.process import which
+from lab import settings
+from lab.arches import AMD64
+from lab.machines.qemu import own_qemu
+from lab.store import Store
 
 
 @pytest.fixture(scope="session")
 def qemu_command() -> tuple[str, ...]:
-    """The words that start QEMU for amd64 guests: LAB_TEST_QEMU, else the host's own."""
-    given = shlex.split(os.environ.get("LAB_TEST_QEMU", ""))
-    return tuple(given) if given else (which("qemu-system-x86_64", package="qemu-system-x86"),)
+    """The words that start the lab's own QEMU for amd64 guests."""
+    chosen = settings.load()
+    return own_qemu(AMD64, Store(chosen.store), chosen, lambda _: None).command
