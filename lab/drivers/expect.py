@@ -49,17 +49,13 @@ class Expectations:
         return len(self.all(**expected))
 
     def _demand_closed(self) -> None:
-        if not self.closed:
-            raise AssertionError("the capture is still open: ask after its `with` block")
-
-    def _demand_closed(self) -> None:
+        __tracebackhide__ = True
         if not self.closed:
             raise AssertionError("the capture is still open: ask after its `with` block")
 
     def _demand_no_drops(self) -> None:
-        self._demand_closed()
-        self._demand_closed()
         __tracebackhide__ = True
+        self._demand_closed()
         if self.counters is None:
             raise AssertionError("the driver's drop counters are not known: absence and counts cannot be asserted")
         if self.counters.drops:
