@@ -49,6 +49,8 @@ def _failure(item: pytest.Function) -> str | None:
         item.obj(**{name: item.funcargs[name] for name in names})
     except TapeError:
         raise
-    except AssertionError as error:
+    except (AssertionError, pytest.fail.Exception) as error:
         return str(error)
+    except Exception as error:
+        raise ControlFailedError(f"on replay the scenario raised {error!r}, which is no assertion") from error
     return None

@@ -44,6 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     add_markers(config)
     try:
         config.stash[SESSION] = Session(config)
+        if config.getoption("arch"):
+            # Here and not when a cell is first needed: while pytest collects, this would be a traceback.
+            config.stash[SESSION].cells()
     except RequestError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -58,11 +61,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(CELL_FIXTURE, chosen, ids=[cell.slug for cell in chosen], scope="session")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Refuse what cannot be, then write the plan down: last, when others have chosen what runs."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what cannot be, then write the plan down: here nobody deselects any more (-k, --lf)."""
     state = session.config.stash[SESSION]
-    scenarios = [item for item in items if is_scenario(item)]
+    scenarios = [item for item in session.items if is_scenario(item)]
     for item in scenarios:
         if not controls_of(item):
             raise pytest.UsageError(f"{item.nodeid} has no negative control: mark it with controls(...)")
@@ -96,7 +99,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         result = yield
     except MachineLostError:
         raise
-    except Exception as error:
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
         if state is not None:
             # A dead machine explains a failure; a splat explains one better than the assertion that it broke.
             _judge_machine(state, error)
@@ -107,7 +110,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     return result
 
 
-def _judge_machine(state: Scenario, cause: Exception | None) -> None:
+def _judge_machine(state: Scenario, cause: BaseException | None) -> None:
     """Raise what the machine's end or its kernel's complaints make of the scenario."""
     if state.machine is None:
         return

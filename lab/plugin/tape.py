@@ -56,10 +56,10 @@ class Tape:
         if answer is None or answer.method != method:
             recorded = answer.method if answer else "nothing more"
             raise TapeError(f"on replay the scenario asked for {method}, where {recorded} was recorded")
-        result = self._alter(method, answer.result)
-        self.changed |= result is not answer.result
         if answer.raised is not None:
             raise answer.raised
+        result = self._alter(method, answer.result)
+        self.changed |= result is not answer.result
         return result
 
 
