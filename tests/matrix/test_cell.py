@@ -1,0 +1,52 @@
+"""Cells are all combinations of what was asked for, each once, in the order it was written."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.arches import AMD64
+from lab.errors import RequestError
+from lab.matrix.cell import Cell, cells, split_list
+
+
+def test_cells_are_all_combinations_in_the_order_written() -> None:
+    made = cells("6.12,5.10", "amd64", "falco:kmod,tap:modern-bpf")
+    assert [cell.slug for cell in made] == [
+        "6.12-amd64-falco:kmod",
+        "6.12-amd64-tap:modern-bpf",
+        "5.10-amd64-falco:kmod",
+        "5.10-amd64-tap:modern-bpf",
+    ]
+
+
+def test_what_is_asked_for_twice_is_one_cell() -> None:
+    assert len(cells("6.12,6.12", "amd64,x86_64", "falco:kmod")) == 1
+
+
+def test_both_names_of_an_architecture_are_one() -> None:
+    assert cells("6.12", "x86_64", "falco:kmod") == [Cell("6.12", AMD64, "falco:kmod")]
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(RequestError, match="sparc"):
+        cells("6.12", "amd64,sparc", "falco:kmod")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "driver", "slug"),
+    [
+        ("debian:sid/7.2", "falco:kmod", "debian:sid_7.2-amd64-falco:kmod"),
+        ("6.12", "./my driver/driver.toml:kmod", "6.12-amd64-._my_driver_driver.toml:kmod"),
+        ("build:6.12+kgdb", "", "build:6.12+kgdb-amd64"),
+        ("6.12\n", "", "6.12_-amd64"),
+    ],
+)
+def test_a_slug_can_stand_in_test_ids_and_file_names(kernel: str, driver: str, slug: str) -> None:
+    assert Cell(kernel, AMD64, driver).slug == slug
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a,b", ["a", "b"]), (" a , ,b,a", ["a", "b"]), ("", []), (",", []), ("a", ["a"])]
+)
+def test_a_list_has_each_of_its_words_once(text: str, words: list[str]) -> None:
+    assert list(split_list(text)) == words

@@ -1,0 +1,129 @@
+"""A lab whose machines are Python objects, for the plugin's own tests: everything above the machine is real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.drivers.capture import Capture
+from lab.drivers.event import Counters, Event
+from lab.drivers.manifest import find_driver
+from lab.errors import CommandTimeoutError, ConsumerError, MachineLostError
+from lab.machines.shell import Result
+from lab.matrix.cell import Cell
+from lab.plugin.session import Session
+
+EVENT = Event("openat", 1, 0, 10, 10, 1, b"cat", b"/usr/bin/cat", 3, {"name": b"/etc/hostname"})
+BOOT = b"[    0.000000] Linux version 6.12.1\r\n[    1.000000] scap: loading out-of-tree module taints kernel.\r\n"
+CUT = b"[    9.000000] ------------[ cut here ]------------\r\n"
+SPLAT = (
+    CUT
+    + b"[    9.000000] WARNING: CPU: 0 PID: 9 at drivers/x.c:1 x+0x1/0x2\r\n[    9.000000] ---[ end trace 0 ]---\r\n"
+)
+
+
+class FakeMachine:
+    """Runs words that mean something to tests: "die", "splat", "silent", "hang", "panic"; echoes any other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = SimpleNamespace(path=folder)
+        self.printed = BOOT
+        self.console = SimpleNamespace(read=lambda: self.printed)
+        self.dead = False
+        self.ran: list[list[str]] = []
+
+    def end(self) -> None:
+        self.dead = True
+
+    def start(self) -> None:
+        pass
+
+    def alive(self) -> bool:
+        return not self.dead
+
+    def check(self) -> None:
+        if self.dead:
+            raise MachineLostError("the machine died: a test let it")
+
+    def answers_monitor(self) -> bool:
+        return False
+
+    def command_line(self) -> str:
+        return "qemu"
+
+    def run(self, argv: list[str], **_: Any) -> Result:
+        self.ran.append(argv)
+        match argv[0]:
+            case "die" | "panic":
+                self.dead = True
+                self.printed += b"[    9.0] Kernel panic - not syncing: a test\r\n" if argv[0] == "panic" else b""
+                self.check()
+            case "splat":
+                self.printed += SPLAT
+            case "die-quietly":
+                self.dead = True
+            case "silent":
+                raise ConsumerError("the consumer reported nothing")
+            case "hang":
+                raise CommandTimeoutError("hang did not end")
+        return Result(tuple(argv), 0, " ".join(argv).encode(), b"")
+
+
+class FakeEvents:
+    """Every capture sees the same one event."""
+
+    def __init__(self, _: object) -> None:
+        self.recorded: list[Capture] = []
+
+    @contextmanager
+    def capture(self) -> Iterator[Capture]:
+        capture = Capture()
+        yield capture
+        capture.events, capture.counters, capture.closed = (EVENT,), Counters(1, 0), True
+        self.recorded.append(capture)
+
+
+class FakeLab:
+    """Makes fake machines; `prepare` and `check` raise `errors[kernel]` where there is one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.errors: dict[str, Exception] = {}
+        self.unknown: dict[str, Exception] = {}
+        self.machines: list[FakeMachine] = []
+
+    def prepare(self, cell: Cell) -> Any:
+        if cell.kernel in self.errors:
+            raise self.errors[cell.kernel]
+        kernel = SimpleNamespace(request=cell.kernel, version="6.12.1-1", flavour="cloud")
+        return SimpleNamespace(versions=lambda: {"cell": cell.slug}, kernel=kernel, driver=None, cell=cell)
+
+    def check(self, cell: Cell) -> None:
+        if cell.kernel in self.unknown:
+            raise self.unknown[cell.kernel]
+        find_driver(cell.driver)
+
+    def machine(self, *_: object) -> FakeMachine:
+        self.machines.append(FakeMachine(self.folder))
+        return self.machines[-1]
+
+    def deploy(self, machine: FakeMachine, _: object) -> Any:
+        return SimpleNamespace(machine=machine, loaded=lambda: True)
+
+
+@pytest.fixture
+def fake_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
+    """The plugin's lab, replaced where it would reach for kernels and machines."""
+    lab = FakeLab(tmp_path)
+    monkeypatch.setattr(Session, "lab", property(lambda _: lab))
+    monkeypatch.setattr(Session, "prepare", lambda _, cell: lab.prepare(cell))
+    monkeypatch.setattr(Session, "check", lambda _, cell: lab.check(cell))
+    monkeypatch.setattr("lab.plugin.fixtures.Events", FakeEvents)
+    for name in ("KERNEL", "DRIVER", "ACCEL"):
+        monkeypatch.delenv(f"LAB_{name}", raising=False)
+    return lab
