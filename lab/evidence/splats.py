@@ -54,7 +54,7 @@ _STARTS = (
         re.compile(
             r"(?:WARNING|INFO|BUG): (?:possible (?:circular|recursive|irq|deadlock)|inconsistent lock state"
             r"|suspicious RCU usage|bad (?:unlock|contention)|held lock freed|lock held when|\S+-safe -> \S+-unsafe"
-            r"|Nested lock was not taken|trying to register non-static key|Invalid wait context)"
+            r"|Nested lock was not taken|.+ has locks held|trying to register non-static key|Invalid wait context)"
         ),
     ),
     (_LIST, re.compile(r"list_(?:add|del)(?:_\w+)? (?:corruption|double add)")),
@@ -62,7 +62,7 @@ _STARTS = (
     (
         "leaked objects",
         re.compile(
-            r"(?:BUG .+: )?Objects remaining in|kmem_cache_destroy .+: Slab cache still has objects"
+            r"(?:BUG .+: )?Objects remaining |kmem_cache_destroy .+: Slab cache still has objects"
             r"|VFS: Busy inodes after|kmemleak: \d+ new suspected"
         ),
     ),

@@ -154,6 +154,11 @@ index 5 is out of range for type 'int [5]'
         "WARNING: suspicious RCU usage",
         f"WARNING: suspicious RCU usage\nkernel/x.c:1 suspicious rcu_dereference_check() usage!\n{TRACE}",
     ),
+    "locks held": (
+        "lockdep",
+        "WARNING: insmod/123 still has locks held!",
+        f"WARNING: insmod/123 still has locks held!\n6.12.0 #1 Not tainted\n1 lock held by insmod/123:\n{TRACE}",
+    ),
     "wait context": (
         "lockdep",
         "[ BUG: Invalid wait context ]",
