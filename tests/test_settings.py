@@ -13,7 +13,7 @@ from lab.settings import load
 
 def test_without_anything_there_are_defaults(tmp_path: Path) -> None:
     settings = load({}, tmp_path)
-    assert (settings.kernel, settings.driver, settings.accel) == ("6.12", "falco:kmod", "auto")
+    assert (settings.kernel, settings.accel, settings.cpus) == ("6.12", "auto", 2)
     assert settings.run_dir.name == f"lab-{os.getuid()}"
     assert settings.store.is_absolute()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import multiprocessing
 import os
 import signal
@@ -19,8 +18,8 @@ import pytest
 from lab.errors import HostError, NoSpaceError
 from lab.store import Entry, Store, content_digest, file_digest, key_of
 from tests.support import wait
+from tests.support.filling import INPUTS, Filler, leftovers, truncate
 
-INPUTS = {"what": "a test"}
 Fill = Callable[[Path], dict[str, Any]]
 
 
@@ -29,29 +28,12 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-class Filler:
-    """Fills an entry with one file and counts how often it was asked."""
-
-    def __init__(self, content: str = "content") -> None:
-        self.content = content
-        self.calls = 0
-
-    def __call__(self, folder: Path) -> dict[str, Any]:
-        self.calls += 1
-        (folder / "file").write_text(self.content)
-        return {"made": self.calls}
-
-
 def failing(error: BaseException) -> Fill:
     def fill(folder: Path) -> dict[str, Any]:
         (folder / "half").write_text("half")
         raise error
 
     return fill
-
-
-def leftovers(store: Store) -> list[Path]:
-    return [*(store.root / "tmp").iterdir(), *(store.root / "entries").glob("*/*")]
 
 
 def test_an_entry_is_filled_once_and_found_again(store: Store) -> None:
@@ -115,96 +97,6 @@ def test_a_store_that_cannot_be_made_is_an_error_of_the_host(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises((HostError, NotADirectoryError)):
         Store(tmp_path / "file" / "store")
-
-
-def truncate(entry: Path) -> None:
-    (entry / "files" / "file").write_text("")
-
-
-def remove(entry: Path) -> None:
-    (entry / "files" / "file").unlink()
-
-
-def add(entry: Path) -> None:
-    (entry / "files" / "more").touch()
-
-
-def same_size_and_time(entry: Path) -> None:
-    file = entry / "files" / "file"
-    before = file.stat()
-    file.write_text("CONTENT")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def empty_record(entry: Path) -> None:
-    (entry / "entry.json").write_text("{}")
-
-
-def torn_record(entry: Path) -> None:
-    (entry / "entry.json").write_text('{"content": "12')
-
-
-def record_of_another_type(entry: Path) -> None:
-    (entry / "entry.json").write_text("[]")
-
-
-def binary_record(entry: Path) -> None:
-    (entry / "entry.json").write_bytes(b"\xff\xfe\x00")
-
-
-DAMAGES = [truncate, remove, add, same_size_and_time, empty_record, torn_record, record_of_another_type, binary_record]
-
-
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_entry_is_noticed_and_made_again(store: Store, damage: Callable[[Path], None]) -> None:
-    filler = Filler()
-    entry = store.get("kind", INPUTS, filler)
-    damage(entry.files.parent)
-    again = store.get("kind", INPUTS, filler)
-    assert filler.calls == 2
-    assert (again.files / "file").read_text() == "content"
-    assert [path.name for path in again.files.iterdir()] == ["file"]
-
-
-def test_damage_is_told_to_the_user(tmp_path: Path) -> None:
-    notices: list[str] = []
-    store = Store(tmp_path / "store", notice=notices.append)
-    truncate(store.get("kind", INPUTS, Filler()).files.parent)
-    assert store.find("kind", INPUTS) is None
-    assert notices == [f"kind {key_of(INPUTS)} in the store is damaged: making it again"]
-    assert leftovers(store) == []
-
-
-def test_a_link_that_points_elsewhere_is_damage(store: Store) -> None:
-    def fill(folder: Path) -> dict[str, Any]:
-        for name in ("one", "two"):
-            (folder / name).mkdir()
-        (folder / "link").symlink_to("one")
-        return {}
-
-    entry = store.get("kind", INPUTS, fill)
-    (entry.files / "link").unlink()
-    (entry.files / "link").symlink_to("two")
-    assert store.find("kind", INPUTS) is None
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"stat": 1}'])
-def test_a_damaged_note_of_when_it_was_seen_costs_a_reading_and_nothing_else(store: Store, content: str) -> None:
-    filler = Filler()
-    entry = store.get("kind", INPUTS, filler)
-    seen = entry.files.parent / "seen.json"
-    seen.write_text(content)
-    assert store.get("kind", INPUTS, filler) == entry
-    assert filler.calls == 1
-    assert json.loads(seen.read_text())["stat"] != 1
-
-
-def test_files_that_were_only_touched_are_still_whole(store: Store) -> None:
-    filler = Filler()
-    entry = store.get("kind", INPUTS, filler)
-    os.utime(entry.files / "file", (1, 1))
-    assert store.get("kind", INPUTS, filler) == entry
-    assert filler.calls == 1
 
 
 def test_threads_that_want_the_same_fill_it_once(store: Store) -> None:
