@@ -11,13 +11,14 @@ names what was altered.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.drivers.capture import Capture
 from lab.drivers.event import FIELDS, Event, Value
-from lab.drivers.expect import differences
+from lab.drivers.expect import differences, show_expected
 from lab.evidence.printk import Record
 
 __all__ = ["Control", "altered", "answered", "logged", "missing"]
@@ -37,13 +38,17 @@ class Control(Protocol):
         """Whether a failure's message names what was altered."""
 
 
+# From "the nearest has FIELD=..., FIELD=...: EVENT" (lab/drivers/expect.py), without the event itself.
+_NEAREST = re.compile(r"the nearest has (.*?): \S+ by ")
+
+
 @dataclass(frozen=True)
 class _OnEvents:
     """A control on captured events: those that match `which` go through `change`, None taking one out."""
 
     label: str
     which: dict[str, Any]
-    word: str
+    names: Callable[[str], bool]
     change: Callable[[Event], Event | None]
 
     def alter(self, method: str, result: Any) -> Any:
@@ -56,7 +61,7 @@ class _OnEvents:
         return dataclasses.replace(result, events=tuple(event for event in changed if event is not None))
 
     def named_in(self, message: str) -> bool:
-        return self.word in message
+        return self.names(message)
 
 
 @dataclass(frozen=True)
@@ -84,14 +89,18 @@ def altered(field: str, **which: Any) -> Control:
             return dataclasses.replace(event, **{field: value})
         return dataclasses.replace(event, params={**event.params, field: value})
 
-    return _OnEvents(f"{field} altered", which, field, change)
+    return _OnEvents(f"{field} altered", which, lambda message: _tells_of(field, message), change)
 
 
 def missing(**which: Any) -> Control:
     """The events that match never came. A scenario names them by their type."""
-    kind = which["type"]
-    word = kind if isinstance(kind, str) else "type="
-    return _OnEvents(f"{_words(which)} missing", which, word, lambda _: None)
+    kinds = {which["type"]} if isinstance(which["type"], str) else set(which["type"])
+
+    def names(message: str) -> bool:
+        first = message.strip().partition("\n")[0]
+        return show_expected({"type": which["type"]}) in first or any(_has_word(kind, first) for kind in kinds)
+
+    return _OnEvents(f"{_words(which)} missing", which, names, lambda _: None)
 
 
 def logged(line: str) -> Control:
@@ -123,6 +132,21 @@ def another(value: Value) -> Value:
         case tuple():
             return (*value, b"~altered")
     return b"~altered"
+
+
+def _tells_of(field: str, message: str) -> bool:
+    """Whether a message blames that field. One that shows a whole event has every field's name in it: what counts is
+    what differs in the nearest event, the attribute that pytest followed ("... = Event(...).result"), or the first line
+    of a message without either."""
+    nearest = _NEAREST.findall(message)
+    if nearest:
+        return any(_has_word(field, wrong) for wrong in nearest)
+    followed = re.search(rf"\)\.{re.escape(field)}\b", message)
+    return followed is not None or _has_word(field, message.strip().partition("\n")[0])
+
+
+def _has_word(word: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 def _words(which: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ class Expectations:
         self._demand_no_drops()
         found = self.all(**expected)
         if found:
-            raise AssertionError(f"expected no event with {_show(expected)}, but: {_show_event(found[0])}")
+            raise AssertionError(f"expected no event with {show_expected(expected)}, but: {_show_event(found[0])}")
 
     def count(self, **expected: Any) -> int:
         """How many match; an AssertionError when events were dropped, or when nobody knows."""
@@ -64,13 +64,15 @@ class Expectations:
     def _explain(self, expected: dict[str, Any], found: list[Event]) -> str:
         if found:
             shown = "".join(f"\n  {_show_event(event)}" for event in found[:_SHOWN])
-            return f"expected one event with {_show(expected)}, but {len(found)} came:{shown}"
-        text = f"no event with {_show(expected)} among {len(self.events)}"
-        nearest = sorted(self.events, key=lambda event: len(differences(event, expected)))[:1]
+            return f"expected one event with {show_expected(expected)}, but {len(found)} came:{shown}"
+        text = f"no event with {show_expected(expected)} among {len(self.events)}"
         # An event of another type is no near miss, only noise.
-        if nearest and "type" not in differences(nearest[0], expected):
-            wrong = ", ".join(f"{k}={_plain(nearest[0].value(k))}" for k in differences(nearest[0], expected))
-            text += f"; the nearest has {wrong}: {_show_event(nearest[0])}"
+        alike = [event for event in self.events if "type" not in differences(event, expected)]
+        fewest = min((len(differences(event, expected)) for event in alike), default=0)
+        nearest = [event for event in alike if len(differences(event, expected)) == fewest]
+        for event in nearest[:_SHOWN]:
+            wrong = ", ".join(f"{name}={_plain(event.value(name))}" for name in differences(event, expected))
+            text += f"; the nearest has {wrong}: {_show_event(event)}"
         return text
 
 
@@ -93,7 +95,8 @@ def matches(actual: Value, expected: Any) -> bool:
     return bool(actual == expected)
 
 
-def _show(expected: dict[str, Any]) -> str:
+def show_expected(expected: dict[str, Any]) -> str:
+    """What was asked for, as messages write it."""
     return ", ".join(f"{name}={value!r}" for name, value in expected.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import shutil
@@ -34,8 +35,7 @@ class Failure:
 def write_bundle(folder: Path, failure: Failure, machine: Machine | None) -> Path:
     """Write everything into a new folder below `folder` and return it. Never raises for what a machine does not tell:
     its absence is noted in the bundle."""
-    place = folder / re.sub(r"[^A-Za-z0-9.:_+-]+", "_", failure.name.partition("::")[2] or failure.name)[:120]
-    place.mkdir(parents=True, exist_ok=True)
+    place = _new_folder(folder, failure.name)
     (place / "failure.txt").write_text(f"{failure.verdict}\n\n{failure.message}\n")
     (place / "versions.json").write_text(json.dumps(failure.versions, indent=1, default=str) + "\n")
     (place / "rerun").write_text(failure.rerun + "\n")
@@ -47,6 +47,17 @@ def write_bundle(folder: Path, failure: Failure, machine: Machine | None) -> Pat
     if machine is not None:
         _machine_evidence(place, machine)
     (place / "README").write_text(_readme(place, failure))
+    return place
+
+
+def _new_folder(folder: Path, name: str) -> Path:
+    """A folder of its own for each failure: two files may have a test of one name, and one test may fail twice."""
+    slug = re.sub(r"[^A-Za-z0-9.:_+-]+", "_", name.partition("::")[2] or name)[:120]
+    for number in itertools.count(1):
+        place = folder / (slug if number == 1 else f"{slug}.{number}")
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(parents=True)
+            break
     return place
 
 

@@ -125,17 +125,21 @@ class Machine:
 
     def answers_monitor(self) -> bool:
         """Whether QEMU itself still runs: a crashed guest stands still in it and can be looked at."""
-        return self._process is not None and self._process.poll() is None
+        return "monitor" in vars(self) and self._process is not None and self._process.poll() is None
 
     def _last_words(self) -> str:
         """Why it died: as its kernel says when it panicked, else as QEMU does."""
-        panic = _PANIC.search(self.console.read())
+        panic = _PANIC.search(self._printed())
         return panic.group(0).decode(errors="replace").strip() if panic else self._reason
 
     def console_tail(self) -> str:
         """The console's last lines, for a message."""
-        lines = self.console.read().decode(errors="replace").splitlines()
+        lines = self._printed().decode(errors="replace").splitlines()
         return "\n".join(["Last on its console:", *(f"  {line.rstrip()}" for line in lines[-_TAIL_LINES:])])
+
+    def _printed(self) -> bytes:
+        # A machine whose QEMU did not start has no console.
+        return self.console.read() if "console" in vars(self) else b""
 
     def registers(self) -> str:
         """All CPUs' registers, as QEMU prints them; works on a crashed machine too."""
@@ -169,6 +173,15 @@ class Machine:
         self.folder.write(self._process.pid, self.purpose)
         for endpoint in listening.values():
             endpoint.close()
+        try:
+            self._connect()
+        except (OSError, MachineLostError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_DEADLINE)
+            raise MachineLostError(f"QEMU did not start: {self._qemu_said()}") from error
+
+    def _connect(self) -> None:
+        """Take up everything that QEMU offers, the console before the guest's first instruction."""
         self.console = Console(self._socket_path("console"), self.folder.path)
         self._cleanup.callback(self.console.close)
         self.control, self.events = (self._lines(name) for name in ("control", "events"))

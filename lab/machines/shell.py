@@ -130,8 +130,12 @@ class Shell:
 
 def _feed(channel: paramiko.Channel, data: bytes) -> None:
     """Send a program its input; one that ends before it has read all of it is no fault."""
+    rest = memoryview(data)
     with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-        channel.sendall(data)
+        while rest and not channel.closed:
+            # The reading side's time-out is this side's too: a slow guest is waited for, its reader has the deadline.
+            with contextlib.suppress(TimeoutError):
+                rest = rest[channel.send(rest[:_CHUNK].tobytes()) :]
         channel.shutdown_write()
 
 

@@ -70,7 +70,7 @@ def _processor(spec: MachineSpec) -> list[str]:
     kvm = spec.acceleration.kind is Accel.KVM
     return [
         *("-machine", spec.arch.qemu_machine),
-        *("-accel", "kvm" if kvm else "tcg,thread=multi"),
+        *("-accel", "kvm" if kvm else "tcg,thread=single"),
         *("-cpu", "host" if kvm else spec.arch.tcg_cpu),
         *("-smp", str(spec.cpus)),
     ]

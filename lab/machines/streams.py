@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.errors import ConsumerError
+from lab.errors import ConsumerError, HostError
 
 _CHUNK = 1 << 16
 # What keeping a line costs beside its bytes: 256 MiB of short lines would otherwise be gigabytes of objects.
@@ -23,7 +23,6 @@ class _Reader:
     def __init__(self, path: Path, name: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._changed = threading.Condition()
-        self._ended = False
         try:
             self._socket.connect(str(path))
         except OSError:
@@ -38,15 +37,13 @@ class _Reader:
             except OSError:
                 data = b""
             with self._changed:
-                if data:
-                    self._take(data)
-                else:
-                    self._ended = True
+                self._take(data)
                 self._changed.notify_all()
             if not data:
                 return
 
     def _take(self, data: bytes) -> None:
+        """Keep what came; empty at the end of the stream."""
         raise NotImplementedError
 
     def close(self, deadline: float = 5.0) -> None:
@@ -67,9 +64,17 @@ class Console(_Reader):
         self.file, self.raw_file = folder / "console.log", folder / "console.raw"
         self._log, self._raw = self.file.open("wb"), self.raw_file.open("wb")
         self._size, self._line_open = 0, False
+        self._fault: OSError | None = None
         self._thread.start()
 
     def _take(self, data: bytes) -> None:
+        try:
+            self._write(data)
+        except OSError as error:
+            # Read on without writing: a guest that waits for its console would look as if it hung.
+            self._fault = self._fault or error
+
+    def _write(self, data: bytes) -> None:
         data = data[: max(0, self.LIMIT - self._size)]
         self._size += len(data)
         self._raw.write(data)
@@ -84,8 +89,10 @@ class Console(_Reader):
         self._log.flush()
 
     def read(self) -> bytes:
-        """All that was printed until now."""
+        """All that was printed until now; HostError when it could not be kept, because then nobody knows."""
         with self._changed:
+            if self._fault is not None:
+                raise HostError(f"the console could not be recorded: {self._fault}", hint="free some space")
             return self.raw_file.read_bytes()
 
     def close(self, deadline: float = 5.0) -> None:

@@ -40,6 +40,11 @@ def test_a_program_may_answer_while_it_is_still_being_fed(machine: Machine) -> N
     assert machine.run(["cat"], stdin=data).stdout == data
 
 
+def test_a_program_that_reads_late_gets_all_of_its_input(machine: Machine) -> None:
+    data = bytes(range(256)) * (3 << 12)
+    assert machine.run(["sh", "-c", "sleep 1; cat"], stdin=data).stdout == data
+
+
 def test_the_root_is_disposable_and_work_is_no_overlay(machine: Machine) -> None:
     machine.run(["touch", "/etc/written"])
     assert machine.run(["stat", "-f", "-c", "%T", "/work"]).text.strip() == "tmpfs"
@@ -104,3 +109,12 @@ def test_a_guest_that_hangs_on_boot_meets_its_deadline(lab: Lab, bare: Prepared,
         machine.spec = dataclasses.replace(machine.spec, initrd=tmp_path / "initrd")
         with pytest.raises(MachineLostError, match="did not come up within"):
             machine.start(deadline=1.0)
+
+
+def test_a_qemu_that_does_not_start_is_a_lost_machine_with_its_own_words(lab: Lab, bare: Prepared) -> None:
+    with lab.machine(bare, "test") as machine:
+        machine.spec = dataclasses.replace(machine.spec, cpus=100_000)
+        with pytest.raises(MachineLostError, match="CPUs"):
+            machine.start()
+        assert not machine.answers_monitor()
+        assert machine.console_tail()

@@ -72,7 +72,7 @@ def test_nothing_runs_before_the_console_is_read() -> None:
 def test_emulated_guests_get_the_cpu_without_cx16() -> None:
     words = arguments()
     assert value(words, "-cpu") == "max,-cx16"
-    assert value(words, "-accel") == "tcg,thread=multi"
+    assert value(words, "-accel") == "tcg,thread=single"
 
 
 def test_virtualized_guests_get_the_hosts_cpu() -> None:

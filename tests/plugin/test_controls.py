@@ -123,3 +123,16 @@ def test_a_line_is_added_to_the_kernel_log() -> None:
 @pytest.mark.parametrize("value", [0, -1, 5, b"", b"/x", "", "x", frozenset(), frozenset({"A"}), (), (b"a",), None])
 def test_another_value_is_another_value(value: Value) -> None:
     assert another(value) != value
+
+
+def test_a_nearest_event_that_differs_elsewhere_does_not_name_the_altered_field() -> None:
+    control = altered("name", type="openat")
+    message = "no event with type='openat' among 3; the nearest has result=-2: openat by 'cat' (pid 7) name='/x'"
+    assert not control.named_in(message)
+    assert control.named_in(message.replace("has result=-2", "has name='/x~altered', result=-2"))
+
+
+def test_an_attribute_that_pytest_followed_names_its_field() -> None:
+    message = "assert -4 >= 0\n +  where -4 = Event(type='openat', result=-4, name='/x').result"
+    assert altered("result", type="openat").named_in(message)
+    assert not altered("name", type="openat").named_in(message)
