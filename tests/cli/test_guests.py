@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,13 +83,13 @@ def test_run_ends_with_its_reader() -> None:
         assert b"Traceback" not in program.stderr.read()
 
 
-@pytest.mark.parametrize(("signal", "status"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
-def test_run_cleans_up_when_it_is_ended(signal: str, status: int) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_run_cleans_up_when_it_is_ended(number: signal.Signals, status: int) -> None:
     argv = [LAB, "run", "--", "sh", "-c", "echo here; exec sleep 1000"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == b"here\n"
-        subprocess.run(["kill", f"-{signal}", str(program.pid)], timeout=10, check=True)
+        program.send_signal(number)
         assert program.wait(60) == status
 
 

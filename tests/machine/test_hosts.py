@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,18 @@ from tests.support.runs import Place
 
 ONE = "scenarios/capture/test_open.py::test_an_open_of_a_missing_file_is_reported_with_its_error"
 # A network namespace with nothing but loopback; as root, or with a user namespace in which we are root.
-NO_NETWORK = ["unshare", "--net", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c"]
+NO_NETWORK = ["unshare", "--net", *([] if os.getuid() == 0 else ["--map-root-user"])]
+# A new namespace's loopback is down, and a fresh host may have no ip(8): SIOCSIFFLAGS with IFF_UP.
+LOOPBACK_UP = """
+import fcntl, os, socket, struct, sys
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 def without_network(command: list[str]) -> list[str]:
-    return [*NO_NETWORK, f"ip link set lo up && exec {shlex.join(command)}"]
+    return [*NO_NETWORK, sys.executable, "-c", LOOPBACK_UP, *command]
 
 
 def test_with_a_filled_store_a_run_needs_no_archive(tmp_path: Path) -> None:
