@@ -75,8 +75,15 @@ def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment
     scenario.machine = machine
     # Not by a `with`: a machine that fails to start is looked at before it is ended.
     request.addfinalizer(machine.end)  # noqa: PT021 - see above
-    machine.start()
-    scenario.deployment = lab.deploy(machine, prepared)
+    try:
+        machine.start()
+        scenario.deployment = lab.deploy(machine, prepared)
+    except Exception:
+        raise
+    except BaseException:
+        # Ctrl-C while a fixture is made: pytest ends the session without this fixture's finalizers.
+        machine.end()
+        raise
     return scenario.deployment
 
 

@@ -115,9 +115,11 @@ def test_shell_hands_every_key_over_and_puts_the_terminal_back() -> None:
         before = someone.modes()
         someone.wait_for(b"# ")
         assert someone.modes() != before
-        someone.type(b"sleep 1000; echo interr'upted'\r")
-        someone.wait_for(b"sleep")
+        # The quotes keep the echo of what is typed from looking like what is printed.
+        someone.type(b"echo run'ning'; sleep 1000\r")
+        someone.wait_for(b"running")
         someone.type(b"\x03")
+        someone.wait_for(b"# ")
         someone.type(b"\x04")
         assert someone.leave() == ExitCode.OK
         assert someone.modes() == before

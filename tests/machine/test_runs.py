@@ -130,6 +130,19 @@ def test_ctrl_c_ends_the_machine_and_leaves_nothing(place: Place) -> None:
     assert "missing" in output
 
 
+def test_ctrl_c_while_a_scenario_waits_leaves_nothing(place: Place) -> None:
+    marker = place.root / "waiting"
+    body = f"open({str(marker)!r}, 'w').close(); machine.run(['sleep', '1000'], deadline=100)"
+    scenario = OWN_SCENARIO.replace('assert machine.run(["uname", "-s"]).text == "Linux\\n"', body)
+    run = place.start(place.pytest(own_scenarios(place, scenario), "-k", "first"))
+    with run:
+        until(marker.exists, 120)
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=120)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert "missing" in output
+
+
 def test_after_kill_9_no_machine_runs_and_the_next_start_removes_the_rest(place: Place) -> None:
     run = place.start(place.pytest(ONE))
     with run:
