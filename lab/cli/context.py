@@ -17,7 +17,7 @@ from lab.matrix.provision import Lab, Prepared
 from lab.settings import Settings
 from lab.store import translate_disk_errors
 
-# Written as a whole before anything is read back: with more, guest and host would wait for each other.
+# Held in memory as a whole: enough for a script, and `lab run` is no way to move files.
 MAX_STDIN = 1 << 20
 
 _OPTIONS = (

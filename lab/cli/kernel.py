@@ -9,9 +9,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lab import arches, settings
+from lab import arches
+from lab.cli.context import notice
 from lab.kernels.catalog import CatalogEntry
 from lab.kernels.resolve import KernelSource
+from lab.settings import Settings
 from lab.store import Store
 
 
@@ -26,9 +28,10 @@ def kernel() -> None:
 @click.option(
     "--all", "everything", is_flag=True, help="Every version and flavour, not only the newest of each series."
 )
-def list_kernels(arch: str, as_json: bool, everything: bool) -> None:
+@click.pass_obj
+def list_kernels(settings: Settings, arch: str, as_json: bool, everything: bool) -> None:
     """List the newest kernel of every series."""
-    source = _source()
+    source = _source(settings)
     found = arches.find(arch) if arch else arches.host()
     entries = source.list(found) if everything else source.newest(found)
     rows = [_row(source, entry) for entry in entries]
@@ -47,9 +50,10 @@ def list_kernels(arch: str, as_json: bool, everything: bool) -> None:
 @kernel.command("fetch")
 @click.argument("request")
 @click.option("--arch", default="", help="Architecture; the host's own when not given.")
-def fetch(request: str, arch: str) -> None:
+@click.pass_obj
+def fetch(settings: Settings, request: str, arch: str) -> None:
     """Fetch the kernel that REQUEST means into the store and say where it came from."""
-    source = _source()
+    source = _source(settings)
     found = source.fetch(source.resolve(request, arches.find(arch) if arch else arches.host()))
     lines = {
         "release": found.release,
@@ -61,14 +65,9 @@ def fetch(request: str, arch: str) -> None:
         click.echo(f"{name + ':':<11}{value}")
 
 
-def _source() -> KernelSource:
-    chosen = settings.load()
-    store = Store(chosen.store, min_free_mib=chosen.min_free_mib, notice=_notice)
-    return KernelSource(store, chosen, _notice)
-
-
-def _notice(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
+def _source(settings: Settings) -> KernelSource:
+    store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
+    return KernelSource(store, settings, notice)
 
 
 def _row(source: KernelSource, entry: CatalogEntry) -> dict[str, Any]:

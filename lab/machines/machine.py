@@ -10,7 +10,6 @@ import shlex
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -50,7 +49,6 @@ class Machine:
         self.spec = spec
         self.qemu = qemu
         self.purpose = purpose
-        self.boot_seconds = 0.0
         self._payload = payload
         self._dead = threading.Event()
         self._reason = ""
@@ -67,10 +65,8 @@ class Machine:
         MachineLostError, with the console's last lines, when it does not get there; the machine then still has its
         evidence, until `end`.
         """
-        began = time.monotonic()
         self._spawn()
         self._wait_ready(self.scaled(deadline))
-        self.boot_seconds = time.monotonic() - began
 
     def __enter__(self) -> Self:
         return self
