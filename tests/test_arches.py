@@ -24,7 +24,7 @@ def test_an_unknown_architecture_is_answered_with_those_there_are(name: str) -> 
 
 
 def test_names_are_not_shared() -> None:
-    names = [name for arch in arches.ARCHES for name in (arch.name, arch.machine)]
+    names = [name for arch in arches.ARCHES for name in {arch.name, arch.machine}]
     assert len(names) == len(set(names))
 
 

@@ -116,6 +116,13 @@ def family_names(name: str) -> tuple[str, ...]:
     return (name, "sid") if name == "experimental" else (name,)
 
 
+def compilers_suite(name: str) -> str:
+    """The suite whose compilers the kernels of suite `name` were built with: its own release."""
+    for part in (_SECURITY, _BACKPORTS, "-updates"):
+        name = name.removesuffix(part)
+    return "sid" if name == "experimental" else name
+
+
 def host_addresses(targets: str) -> dict[str, list[str]]:
     """The candidates for "main" and "security" in `apt-get indextargets`, best first.
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from lab import arches
 from lab.cli.context import notice
 from lab.kernels.catalog import CatalogEntry
+from lab.kernels.kernel import HeaderPackages, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.settings import Settings
 from lab.store import Store
@@ -58,11 +59,15 @@ def fetch(settings: Settings, request: str, arch: str) -> None:
     lines = {
         "release": found.release,
         **{name: found.provenance[name] for name in ("package", "version", "sha256", "suite", "archive", "signed_by")},
-        "headers": ", ".join(found.headers) if found.headers else "not in the archive",
+        "headers": ", ".join(_names(found)) or found.no_headers,
         "image": found.image,
     }
     for name, value in lines.items():
         click.echo(f"{name + ':':<11}{value}")
+
+
+def _names(kernel: Kernel) -> list[str]:
+    return [package.name for package in kernel.headers.packages] if isinstance(kernel.headers, HeaderPackages) else []
 
 
 def _source(settings: Settings) -> KernelSource:

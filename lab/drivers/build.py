@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from lab.arches import host
+from lab.arches import Arch, host
 from lab.archives.aptroot import AptRoot
 from lab.archives.sources import Sources
 from lab.drivers.manifest import DriverMode, Source
 from lab.errors import ArchiveError, BuildError, UnsupportedError
 from lab.images.builder import Builder, builder_root
 from lab.images.programs import first_error
+from lab.kernels.headers import BuildTree, build_tree
 from lab.kernels.kernel import Kernel
 from lab.process import run
 from lab.settings import Settings
@@ -43,6 +45,18 @@ class _Sources:
     provenance: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One build: what for what, with what, into which folder of the store."""
+
+    driver: DriverMode
+    kernel: Kernel
+    tree: BuildTree
+    builder: Builder
+    folder: Path
+    log: Path
+
+
 def demand_supported(driver: DriverMode, kernel: Kernel) -> None:
     """UnsupportedError with the reason when the manifest or the kernel says that this cell cannot be."""
     minimum = driver.mode.minimum_kernel.get(kernel.arch.name)
@@ -54,7 +68,7 @@ def demand_supported(driver: DriverMode, kernel: Kernel) -> None:
         if kernel.option(option) is None:
             raise UnsupportedError(f"kernel {kernel.release} lacks CONFIG_{option}, which {driver.name} needs")
     if kernel.headers is None:
-        raise UnsupportedError(f"the archive has no headers for kernel {kernel.release}: nothing can be built for it")
+        raise UnsupportedError(f"{kernel.no_headers}: nothing can be compiled for it")
 
 
 def build_driver(
@@ -66,10 +80,14 @@ def build_driver(
     """
     demand_supported(driver, kernel)
     sources = _fetch_sources(driver, store, settings, notice)
-    builder = builder_root("kernel", store, settings, notice, suite=kernel.suite, extra=kernel.headers or ())
+    tree = build_tree(kernel, store, settings, notice)
+    builder = builder_root(
+        "kernel", store, settings, notice, suite=tree.suite, extra=(compiler_package(tree, kernel.arch), *tree.packages)
+    )
     inputs = {
         "sources": sources.key,
         "builder": builder.key,
+        "tree": tree.key,
         "kernel": kernel.key,
         "build": driver.mode.build,
         "module": driver.mode.module,
@@ -79,34 +97,60 @@ def build_driver(
         notice(f"building {driver.name} for {kernel.release}")
         log = store.state("logs") / f"build-{key_of(inputs)}.log"
         log.unlink(missing_ok=True)
-        _build(driver, kernel, sources, builder, folder, log)
+        _build(_Work(driver, kernel, tree, builder, folder, log), sources)
         return {**sources.provenance, "kernel": kernel.release, "compiler": _compiler(builder)}
 
     entry = store.get("driver", inputs, fill)
     return DriverBuild(driver, entry.files / f"{driver.mode.module}.ko", entry.key, entry.provenance)
 
 
-def _build(driver: DriverMode, kernel: Kernel, sources: _Sources, builder: Builder, folder: Path, log: Path) -> None:
-    work = folder / "build"
+def _build(job: _Work, sources: _Sources) -> None:
+    work = job.folder / "build"
     shutil.copytree(sources.folder, work)
-    headers = f"/usr/src/linux-headers-{kernel.release}"
-    done = builder.run(
-        ["make", "-C", headers, "M=/build", "-j2", "modules"], work=work, deadline=_BUILD_DEADLINE, log=log
-    )
-    built = work / f"{driver.mode.module}.ko"
+    module = job.driver.mode.module
+    make = ["make", "-C", job.tree.path, "M=/build", "-j2", *make_variables(job.kernel.arch, job.tree.compiler)]
+    done = job.builder.run([*make, "modules"], work=work, deadline=_BUILD_DEADLINE, log=job.log, mounts=job.tree.mounts)
+    built = work / f"{module}.ko"
     if done.status != 0 or not built.is_file():
         raise BuildError(
-            f"{driver.name} does not build for {kernel.release}: {first_error(done.text)}",
+            f"{job.driver.name} does not build for {job.kernel.release}: {first_error(done.text)}",
             hint="read the log; drivers that the kernel's changes broke need a newer version",
-            log=log,
+            log=job.log,
         )
-    shutil.copy(built, folder / "debug.ko")
+    shutil.copy(built, job.folder / "debug.ko")
     # What is loaded goes without debug information: it travels into every machine.
-    strip = builder.run(["strip", "--strip-debug", built.name], work=work, deadline=_UNPACK_DEADLINE)
+    strip = job.builder.run(
+        [_program(job.kernel.arch, "strip"), "--strip-debug", built.name], work=work, deadline=_UNPACK_DEADLINE
+    )
     if strip.status != 0:
         raise BuildError(f"strip failed: {strip.stderr.decode(errors='replace')}")
-    shutil.move(built, folder / built.name)
+    shutil.move(built, job.folder / built.name)
     shutil.rmtree(work)
+
+
+def compiler_package(tree: BuildTree, arch: Arch) -> str:
+    """The package that compiles for `arch` on this host, in the version that the tree wants."""
+    return tree.compiler if arch == host() else arch.cross_package(tree.compiler)
+
+
+def make_variables(arch: Arch, compiler: str) -> list[str]:
+    """What kbuild is told, so that it compiles for `arch` with that compiler ("gcc-14") and runs its own programs here.
+
+    The last three are for Debian's trees, which choose by them up to 6.1 (their .kernelvariables).
+    """
+    cross = "" if arch == host() else arch.prefix
+    return [
+        f"ARCH={arch.kbuild}",
+        f"CROSS_COMPILE={cross}",
+        f"CC={cross}{compiler}",
+        f"DEB_BUILD_ARCH={host().name}",
+        f"DEB_HOST_ARCH={arch.name}",
+        f"DEB_HOST_GNU_TYPE={arch.triplet}",
+    ]
+
+
+def _program(arch: Arch, name: str) -> str:
+    return name if arch == host() else f"{arch.prefix}{name}"
 
 
 def _fetch_sources(driver: DriverMode, store: Store, settings: Settings, notice: Callable[[str], None]) -> _Sources:
@@ -143,5 +187,5 @@ def _fetch_package(source: Source, store: Store, settings: Settings, notice: Cal
 
 
 def _compiler(builder: Builder) -> str:
-    names = sorted(name for name in builder.packages if name.startswith("gcc-") and name.removeprefix("gcc-").isdigit())
+    names = sorted(name for name in builder.packages if re.fullmatch(r"gcc-\d+(-[a-z0-9-]+-linux-gnu)?", name))
     return ", ".join(f"{name} {builder.packages[name]}" for name in names)

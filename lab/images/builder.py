@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lab import arches
@@ -15,6 +16,9 @@ from lab.process import Completed, run, which
 from lab.settings import Settings
 from lab.store import Store
 
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
+_PROVIDED = frozenset({"dev", "proc", "tmp", "build", "sys", "run"})
+
 
 @dataclass(frozen=True)
 class Builder:
@@ -24,25 +28,48 @@ class Builder:
     key: str
     packages: dict[str, str]
 
-    def run(self, argv: Sequence[str], *, work: Path, deadline: float, log: Path | None = None) -> Completed:
-        """Run a program in the root, in `work`, which is /build there; the status is the caller's to judge."""
-        return run(command_in(self.root, argv, work), deadline=deadline, log=log, check=False)
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        work: Path,
+        deadline: float,
+        log: Path | None = None,
+        mounts: Mapping[str, Path] = _NOTHING,
+    ) -> Completed:
+        """Run a program in the root, in `work`, which is /build there; the status is the caller's to judge.
+
+        `mounts` (path there -> folder here) are read-only.
+        """
+        return run(command_in(self.root, argv, work, mounts), deadline=deadline, log=log, check=False)
 
 
-def command_in(root: Path, argv: Sequence[str], work: Path) -> list[str]:
+def command_in(root: Path, argv: Sequence[str], work: Path, mounts: Mapping[str, Path] = _NOTHING) -> list[str]:
     """bwrap's command line: the root read-only, no network, no way to other processes, and /proc, which objtool reads
-    from 7.2 on."""
+    from 7.2 on.
+
+    What lies in the root is mounted piece by piece: so mounts may lie where the root has nothing.
+    """
+    pieces = [_piece(path) for path in sorted(root.iterdir()) if path.name not in _PROVIDED]
+    more = [word for place, folder in mounts.items() for word in ("--ro-bind", str(folder), place)]
     fixed = ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108 - the builder's own
     environment: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/build"}
     variables = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     return [
         which("bwrap", package="bubblewrap"),
-        *("--ro-bind", str(root), "/"),
+        *(word for piece in pieces for word in piece),
         *fixed,
+        *more,
         *("--bind", str(work), "/build", "--chdir", "/build"),
         *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", *variables, "--"),
         *argv,
     ]
+
+
+def _piece(path: Path) -> tuple[str, str, str]:
+    """How one entry of a root's top folder gets there: links as links, or a mount could not lie beyond them."""
+    there = f"/{path.name}"
+    return ("--symlink", str(path.readlink()), there) if path.is_symlink() else ("--ro-bind", str(path), there)
 
 
 def builder_root(
@@ -60,7 +87,7 @@ def builder_root(
     suite = suite or recipe.suite
     packages = tuple(sorted({*recipe.package_names(), *extra}))
     host = arches.host()
-    inputs = {"suite": suite, "packages": packages, "host": host.name, "layout": 1}
+    inputs = {"suite": suite, "packages": packages, "host": host.name, "layout": 2}
 
     def fill(folder: Path) -> dict[str, Any]:
         notice(f"unpacking the compilers of {suite}")
@@ -68,7 +95,7 @@ def builder_root(
         root.mkdir()
         wanted = RootRecipe(Sources(settings).family(suite), packages, host)
         done = extract_root(wanted, root, settings=settings, log=folder / "bootstrap.log", notice=notice)
-        (root / "build").mkdir(exist_ok=True)
+        (root / "usr/src").mkdir(exist_ok=True)  # where build trees are mounted
         return {"packages": done}
 
     entry = store.get("builder", inputs, fill)

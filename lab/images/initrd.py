@@ -48,11 +48,11 @@ def make_initrd(kernel: Kernel, busybox: Path, store: Store) -> Path:
     }
 
     def fill(folder: Path) -> dict[str, Any]:
-        plan = plan_modules(kernel.modules, wanted)
+        plan = plan_modules(kernel.modules, wanted) if kernel.modules else ModulePlan((), tuple(wanted))
         files = {"init": CpioFile(init, 0o755), "bin/busybox": CpioFile(shell, 0o755)}
         for number, name in enumerate(plan.files):
             plain = Path(name).name.partition(".ko")[0] + ".ko"
-            files[f"modules/{number:02d}-{plain}"] = CpioFile(unpack_module(kernel.modules / name))
+            files[f"modules/{number:02d}-{plain}"] = CpioFile(unpack_module(Path(kernel.modules or "") / name))
         (folder / "initrd").write_bytes(cpio_archive(files, _FOLDERS))
         return {"modules": list(plan.files), "absent": list(plan.absent)}
 

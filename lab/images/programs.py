@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab.arches import Arch
+from lab.arches import Arch, host
 from lab.errors import BuildError, RequestError
 from lab.images.builder import Builder, builder_root
 from lab.settings import Settings
@@ -24,12 +24,14 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
     if not source.is_file():
         known = ", ".join(sorted(path.stem for path in source.parent.glob("*.c"))) or "none"
         raise RequestError(f"there is no program {source.stem!r} in {source.parent}", hint=f"there are: {known}")
-    builder = builder_root("programs", store, settings, notice)
+    cross = arch != host()
+    extra = (arch.cross_package("gcc"), f"libc6-dev-{arch.name}-cross") if cross else ()
+    builder = builder_root("programs", store, settings, notice, extra=extra)
     inputs = {"source": file_digest(source), "name": source.stem, "builder": builder.key, "arch": arch.name}
 
     def fill(folder: Path) -> dict[str, Any]:
         shutil.copy(source, folder)
-        command = ["gcc", *_FLAGS, "-o", source.stem, source.name]
+        command = [f"{arch.prefix if cross else ''}gcc", *_FLAGS, "-o", source.stem, source.name]
         done = builder.run(command, work=folder, deadline=_DEADLINE)
         if done.status != 0:
             output = (done.stdout + done.stderr).decode(errors="replace")
@@ -49,4 +51,6 @@ def first_error(output: str) -> str:
 
 
 def _compiler(builder: Builder) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(builder.packages.items()) if name == "gcc")
+    return ", ".join(
+        f"{name} {version}" for name, version in sorted(builder.packages.items()) if name.startswith("gcc-")
+    )

@@ -13,10 +13,11 @@ from lab.arches import Arch
 from lab.archives.sources import SUITES, family_names
 from lab.archives.stanzas import Package
 from lab.errors import RequestError
+from lab.kernels.kernel import HeaderPackages
 from lab.kernels.request import Request
 
 # From 6.19 on Debian's image package is empty and depends on a linux-binary, -modules and -base package of its version.
-PREFIXES = ("linux-image-", "linux-headers-", "linux-binary-", "linux-modules-", "linux-base-")
+PREFIXES = ("linux-image-", "linux-headers-", "linux-binary-", "linux-modules-", "linux-base-", "linux-kbuild-")
 FULL = "full"
 CLOUD = "cloud"
 
@@ -24,6 +25,11 @@ _IMAGE = "linux-image-"
 _VERSION = re.compile(r"(?:\d+:)?(?P<series>\d+\.\d+)(?:\.(?P<patch>\d+))?")
 _META = re.compile(r"\blinux-image-\d")  # a metapackage depends on the image; 7.3-cloud-amd64 alone may be either
 _PARTS = re.compile(r"(linux-(?:base|binary|modules)-[^\s,(]+) \(= ([^)]+)\)")
+_COMMON = re.compile(r"(linux-headers-[^\s,(]+-common\S*) \(= ([^)]+)\)")
+# Up to 6.1 one kbuild serves a series, and the newest is right; later each kernel has its own, by its full name.
+_KBUILD = re.compile(r"linux-kbuild-[^\s,(]+")
+# gcc-12, gcc-14-for-host, linux-compiler-gcc-10-x86
+_COMPILER = re.compile(r"\bgcc-\d+")
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class CatalogEntry:
     suite: str
     arch: Arch
     packages: tuple[Package, ...]
-    headers: tuple[str, ...] | None
+    headers: HeaderPackages | None
     missing: tuple[str, ...] = ()
 
     @cached_property
@@ -122,11 +128,18 @@ def _flavour(release: str, arch: Arch) -> str | None:
     return "-".join(before + after) or FULL
 
 
-def _headers(release: str, image: Package, known: dict[tuple[str, str, str], Package]) -> tuple[str, ...] | None:
-    name = f"linux-headers-{release}"
+def _headers(release: str, image: Package, known: dict[tuple[str, str, str], Package]) -> HeaderPackages | None:
+    """The headers of the very version of the image, in a suite where apt would find them, with all they need."""
     for suite in family_names(image.suite):
-        if (suite, name, image.version) in known:
-            return (f"{name}={image.version}",)
+        package = known.get((suite, f"linux-headers-{release}", image.version))
+        if package is None:
+            continue
+        common = [known.get((suite, name, number)) for name, number in _COMMON.findall(package.depends)]
+        kbuild, compiler = _KBUILD.search(package.depends), _COMPILER.search(package.depends)
+        if kbuild and compiler and all(common):
+            tree = f"linux-headers-{release}"
+            packages = (package, *(part for part in common if part))
+            return HeaderPackages(packages, (kbuild[0], ""), suite, compiler[0], tree)
     return None
 
 

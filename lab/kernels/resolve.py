@@ -132,16 +132,18 @@ def _kernel(entry: CatalogEntry, stored: Entry) -> Kernel:
     image, modules, config = _places(stored.files, entry.release)
     return Kernel(
         request=entry.request,
+        exact=f"debian/{entry.series}.{entry.patch}-{entry.flavour}",
         release=entry.release,
         version=entry.version,
         series=entry.series,
         arch=entry.arch,
         flavour=entry.flavour,
-        suite=entry.suite,
+        origin=f"debian:{entry.suite}",
         image=image,
         modules=modules,
         config=config,
         headers=entry.headers,
+        no_headers="" if entry.headers else f"the archive has no headers for kernel {entry.release}",
         key=stored.key,
         provenance=stored.provenance,
     )

@@ -11,42 +11,56 @@ from lab.images.builder import command_in
 from lab.images.recipe import RECIPES, read_recipe
 
 
-def command() -> list[str]:
-    return command_in(Path("/store/root"), ["make", "modules"], Path("/store/work"))
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    for name in ("usr", "etc", "dev", "proc"):
+        (root / name).mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    return root
+
+
+def command(root: Path, mounts: dict[str, Path] | None = None) -> list[str]:
+    return command_in(root, ["make", "modules"], Path("/store/work"), mounts or {})
 
 
 def pairs(words: list[str], option: str, width: int) -> list[tuple[str, ...]]:
     return [tuple(words[i + 1 : i + 1 + width]) for i, word in enumerate(words) if word == option]
 
 
-def test_the_root_is_read_only_and_only_the_work_folder_is_writable() -> None:
-    words = command()
-    assert pairs(words, "--ro-bind", 2) == [("/store/root", "/")]
+def test_the_root_is_read_only_and_only_the_work_folder_is_writable(root: Path) -> None:
+    words = command(root)
+    assert pairs(words, "--ro-bind", 2) == [(str(root / "etc"), "/etc"), (str(root / "usr"), "/usr")]
+    assert pairs(words, "--symlink", 2) == [("usr/bin", "/bin")]
     assert pairs(words, "--bind", 2) == [("/store/work", "/build")]
-    assert words.index("--ro-bind") < words.index("--bind")
 
 
-def test_there_is_no_network_no_environment_and_no_process_of_the_hosts() -> None:
-    words = command()
+def test_what_is_mounted_beside_the_root_is_read_only_and_comes_after_it(root: Path) -> None:
+    mounted = pairs(command(root, {"/usr/src": Path("/store/headers")}), "--ro-bind", 2)
+    assert mounted[-1] == ("/store/headers", "/usr/src")
+
+
+def test_there_is_no_network_no_environment_and_no_process_of_the_hosts(root: Path) -> None:
+    words = command(root)
     assert {"--unshare-all", "--clearenv", "--new-session", "--die-with-parent"} <= set(words)
     assert "--share-net" not in words
     assert {name for name, _ in pairs(words, "--setenv", 2)} == {"PATH", "LC_ALL", "HOME"}
 
 
-def test_variables_are_set_after_the_environment_was_cleared() -> None:
-    words = command()
+def test_variables_are_set_after_the_environment_was_cleared(root: Path) -> None:
+    words = command(root)
     assert words.index("--clearenv") < words.index("--setenv")
 
 
-def test_the_command_stands_behind_the_options() -> None:
-    words = command()
+def test_the_command_stands_behind_the_options(root: Path) -> None:
+    words = command(root)
     assert words[words.index("--") + 1 :] == ["make", "modules"]
 
 
-def test_without_bwrap_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bwrap_the_package_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(HostError, match="apt-get install bubblewrap"):
-        command()
+        command(root)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ from lab.arches import AMD64
 from lab.archives.stanzas import Package
 from lab.errors import RequestError
 from lab.kernels.catalog import choose, entries, newest
+from lab.kernels.kernel import HeaderPackages
 from lab.kernels.request import parse
 
 
@@ -74,9 +75,33 @@ def test_a_special_flavour_is_taken_only_when_asked_for() -> None:
 
 
 def test_headers_count_only_in_the_very_version_and_where_apt_would_find_them() -> None:
+    needs = "linux-headers-6.12.9-common (= 6.12.9-2), linux-kbuild-6.12.9, gcc-14-for-host"
     image = package("linux-image-6.12.9-amd64", "6.12.9-2", "trixie-security")
-    other = package("linux-headers-6.12.9-amd64", "6.12.9-1", "trixie-security")
-    far = package("linux-headers-6.12.9-amd64", "6.12.9-2", "sid")
-    near = package("linux-headers-6.12.9-amd64", "6.12.9-2", "trixie")
+    other = package("linux-headers-6.12.9-amd64", "6.12.9-1", "trixie-security", needs)
+    far = package("linux-headers-6.12.9-amd64", "6.12.9-2", "sid", needs)
+    near = package("linux-headers-6.12.9-amd64", "6.12.9-2", "trixie", needs)
+    common = package("linux-headers-6.12.9-common", "6.12.9-2", "trixie")
     assert entries([image, other, far], AMD64)[0].headers is None
-    assert entries([image, other, far, near], AMD64)[0].headers == ("linux-headers-6.12.9-amd64=6.12.9-2",)
+    assert entries([image, other, far, near], AMD64)[0].headers is None, "without what it needs it is of no use"
+    headers = entries([image, other, far, near, common], AMD64)[0].headers
+    assert headers == HeaderPackages(
+        (near, common), ("linux-kbuild-6.12.9", ""), "trixie", "gcc-14", "linux-headers-6.12.9-amd64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("depends", "kbuild", "compiler"),
+    [
+        ("linux-headers-5.10.0-46-common (= 5.10.262-1), linux-kbuild-5.10 (>= 5.10.262-1), linux-compiler-gcc-10-x86",
+         "linux-kbuild-5.10", "gcc-10"),
+        ("linux-headers-5.10.0-46-common (= 5.10.262-1), linux-kbuild-5.10 (>= 5.10.262-1), gcc-10",
+         "linux-kbuild-5.10", "gcc-10"),
+    ],
+)  # fmt: skip
+def test_the_headers_name_their_compiler_and_kbuild(depends: str, kbuild: str, compiler: str) -> None:
+    image = package("linux-image-5.10.0-46-amd64", "5.10.262-1", "bullseye")
+    headers = package("linux-headers-5.10.0-46-amd64", "5.10.262-1", "bullseye", depends)
+    common = package("linux-headers-5.10.0-46-common", "5.10.262-1", "bullseye")
+    found = entries([image, headers, common], AMD64)[0].headers
+    assert found is not None
+    assert (found.kbuild, found.compiler) == ((kbuild, ""), compiler)

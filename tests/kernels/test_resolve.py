@@ -6,6 +6,7 @@ import pytest
 
 from lab.arches import AMD64
 from lab.errors import ArchiveError, RequestError
+from lab.kernels.kernel import HeaderPackages
 from tests.support.archive import Archive, signing_key
 from tests.support.fixtures import SUITES, Bench
 
@@ -26,10 +27,15 @@ def test_a_series_means_its_newest_kernel_and_comes_with_its_provenance(bench: B
     entry = source.resolve("6.12", AMD64)
     assert not source.stored(entry)
     kernel = source.fetch(entry)
-    assert (kernel.release, kernel.version, kernel.suite) == (CLOUD, "6.12.117-1", "trixie-security")
+    assert (kernel.release, kernel.version, kernel.origin) == (CLOUD, "6.12.117-1", "debian:trixie-security")
     assert kernel.image.read_text() == f"image of {CLOUD}\n"
+    assert kernel.modules is not None
     assert kernel.modules.name == CLOUD
-    assert kernel.headers == (f"linux-headers-{CLOUD}=6.12.117-1",)
+    assert isinstance(kernel.headers, HeaderPackages)
+    assert [package.name for package in kernel.headers.packages] == [
+        f"linux-headers-{CLOUD}",
+        "linux-headers-6.12.117-1-common",
+    ]
     assert kernel.provenance["signed_by"] == bench.key.fingerprint
     assert kernel.provenance["archive"] == bench.url
     assert kernel.provenance["sha256"] == entry.packages[0].sha256
@@ -75,6 +81,7 @@ def test_kernels_split_over_packages_are_put_together(bench: Bench) -> None:
     bench.archive.publish(*SUITES)
     source = bench.kernels()
     kernel = source.fetch(source.resolve("7.3", AMD64))
+    assert kernel.config is not None
     assert (kernel.image.name, kernel.config.name) == ("vmlinuz", "config")
     with pytest.raises(RequestError, match=r"without the linux-base-7\.2\.1-cloud-amd64"):
         source.resolve("7.2", AMD64)

@@ -84,7 +84,12 @@ class Archive:
             f"usr/lib/modules/{release}/modules.builtin": "",
         }
         if headers:
-            self.add(suite, f"linux-headers-{release}", version, {f"usr/src/linux-headers-{release}/Makefile": ""})
+            common = f"linux-headers-{version}-common"
+            needs = f"{common} (= {version}), linux-kbuild-{version}, gcc-14-for-host"
+            self.add(
+                suite, f"linux-headers-{release}", version, {f"usr/src/linux-headers-{release}/Makefile": ""}, needs
+            )
+            self.add(suite, common, version, {f"usr/src/{common}/Makefile": ""})
         return self.add(suite, f"linux-image-{release}", version, files, depends)
 
     def publish(self, *suites: str, key: Key | None = None, valid_for: timedelta | None = None) -> None:
