@@ -37,6 +37,9 @@ class Settings(BaseModel):
     allow_expired: bool = Field(False, description="take archives whose Release file is past its Valid-Until date")
     catalog_hours: float = Field(24, ge=0, description="age at which a catalogue is read from the archive again")
     accel: str = Field("auto", pattern="^(auto|kvm|tcg)$", description="auto, kvm or tcg")
+    cpu_features: str = Field(
+        "", pattern=r"^([a-z0-9_.-]+=[a-z0-9]+(,|$))*$", description="words for QEMU behind the CPU model: lpa2=on"
+    )
     memory_mib: int = Field(768, ge=256, le=65536, description="a guest's memory")
     cpus: int = Field(2, ge=1, le=64, description="a guest's CPUs")
     min_free_mib: int = Field(1024, ge=0, description="free disk space below which nothing is fetched or built")

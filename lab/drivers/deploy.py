@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
 
 from lab.drivers.build import DriverBuild
@@ -13,14 +15,32 @@ from lab.images.cpio import CpioFile
 from lab.machines.machine import PAYLOAD, Machine
 
 _LOG_LINES = 8
+_BY_SIGNAL = 128  # as shells say it
 _LOAD_DEADLINE = 20.0
 _STOP_DEADLINE = 10.0
 _PORT = "/dev/virtio-ports/lab.events"
 _SAID = f"{PAYLOAD}/consumer.said"
 _PID = f"{PAYLOAD}/consumer.pid"
-# The consumer's own shell: it writes its number down, then becomes the consumer. $1 is the pid file, $2 standard
-# error's file, $3 the port, the rest the command.
-_START = 'echo $$ >"$1"; said=$2; port=$3; shift 3; exec "$@" >"$port" 2>"$said" </dev/null'
+# The consumer's own shell: it writes the consumer's number down, and at its end how it ended, behind what it said.
+# $1 is the pid file, $2 standard error's file, $3 the port, the rest the command. env: what a shell starts with & would
+# ignore SIGINT, by which a consumer is ended.
+# Nothing of the channel that started it stays with it: that would stay open, or end this shell by SIGPIPE.
+_START = """
+exec >/dev/null 2>&1 </dev/null
+pid=$1 said=$2 port=$3
+shift 3
+env --default-signal=INT "$@" >"$port" 2>"$said" &
+echo $! >"$pid"
+wait $!
+echo "lab: ended with status $?" >>"$said"
+"""
+# Its status is written a moment after it is gone.
+_FAULT = """
+[ -e "/proc/$(cat "$1")/exe" ] && exit
+for try in 1 2 3 4 5 6 7 8 9 10; do grep -q "^lab: ended with" "$2" && break; sleep 0.05; done
+echo gone; cat "$2"
+"""
+_ENDED = re.compile(r"^lab: ended with status (\d+)$", re.MULTILINE)
 
 
 def driver_payload(build: DriverBuild, sentinel: bytes) -> dict[str, CpioFile]:
@@ -79,9 +99,8 @@ class Deployment:
 
     def consumer_fault(self) -> str:
         """Why the consumer no longer runs, in its own words; empty while it does."""
-        script = f'[ -e "/proc/$(cat {_PID})/exe" ] || {{ echo gone; cat {_SAID}; }}'
-        said = self.machine.run(["sh", "-c", script], check=False).text
-        return said.partition("\n")[2].strip() or "it said nothing" if said.startswith("gone") else ""
+        said = self.machine.run(["sh", "-c", _FAULT, "sh", _PID, _SAID], check=False).text
+        return how_it_ended(said.removeprefix("gone\n")) if said.startswith("gone") else ""
 
     def event(self, line: bytes) -> Event | None:
         """The event in a line of the consumer's; ConsumerError when the adapter cannot read it."""
@@ -114,6 +133,16 @@ class Deployment:
     def _filled(self, command: Sequence[str]) -> list[str]:
         values: Mapping[str, str] = {"module": f"{PAYLOAD}/driver/{self.build.module.name}"}
         return [word.replace("{module}", values["module"]) for word in command]
+
+
+def how_it_ended(said: str) -> str:
+    """A consumer's last words, and its status or the signal that ended it."""
+    ended = _ENDED.search(said)
+    status = int(ended[1]) if ended else -1
+    words = _ENDED.sub("", said).strip() or "it said nothing"
+    if status - _BY_SIGNAL in signal.valid_signals():
+        return f"signal {status - _BY_SIGNAL} ({signal.strsignal(status - _BY_SIGNAL)}): {words}"
+    return f"status {status}: {words}" if status >= 0 else words
 
 
 def deploy(machine: Machine, build: DriverBuild) -> Deployment:

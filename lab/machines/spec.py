@@ -29,6 +29,7 @@ class MachineSpec:
     memory_mib: int
     cpus: int
     cmdline: tuple[str, ...] = ()
+    cpu_features: str = ""
 
 
 def kernel_cmdline(spec: MachineSpec) -> str:
@@ -70,8 +71,8 @@ def _processor(spec: MachineSpec) -> list[str]:
     kvm = spec.acceleration.kind is Accel.KVM
     return [
         *("-machine", spec.arch.qemu_machine),
-        *("-accel", "kvm" if kvm else "tcg,thread=single"),
-        *("-cpu", "host" if kvm else spec.arch.tcg_cpu),
+        *("-accel", "kvm" if kvm else f"tcg,thread={spec.arch.tcg_threads}"),
+        *("-cpu", ",".join(word for word in ("host" if kvm else spec.arch.tcg_cpu, spec.cpu_features) if word)),
         *("-smp", str(spec.cpus)),
     ]
 

@@ -96,6 +96,7 @@ class Lab:
             root=prepared.image.disk,
             memory_mib=self.settings.memory_mib,
             cpus=self.settings.cpus,
+            cpu_features=self.settings.cpu_features,
         )
         payload: dict[str, CpioFile] = {}
         if prepared.driver:

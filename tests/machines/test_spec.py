@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.arches import AMD64
+from lab.arches import AMD64, ARM64, RISCV64, Arch
 from lab.machines.accel import Accel, Acceleration
 from lab.machines.spec import ENDPOINTS, MachineSpec, kernel_cmdline, qemu_arguments
 
@@ -73,6 +73,27 @@ def test_emulated_guests_get_the_cpu_without_cx16() -> None:
     words = arguments()
     assert value(words, "-cpu") == "max,-cx16"
     assert value(words, "-accel") == "tcg,thread=single"
+
+
+@pytest.mark.parametrize(
+    ("arch", "machine", "cpu", "threads", "console"),
+    [
+        (ARM64, "virt,gic-version=max", "max,pauth-impdef=on,lpa2=off", "single", "ttyAMA0"),
+        (RISCV64, "virt", "max", "multi", "ttyS0"),
+    ],
+)
+def test_every_architecture_has_its_own_words(arch: Arch, machine: str, cpu: str, threads: str, console: str) -> None:
+    spec = replace(SPEC, arch=arch)
+    words = arguments(spec)
+    assert (value(words, "-machine"), value(words, "-cpu")) == (machine, cpu)
+    assert value(words, "-accel") == f"tcg,thread={threads}"
+    assert kernel_cmdline(spec).startswith(f"console={console} ")
+
+
+@pytest.mark.parametrize("kind", Accel)
+def test_cpu_features_come_last_so_that_they_win(kind: Accel) -> None:
+    spec = replace(SPEC, acceleration=Acceleration(kind, "a test"), cpu_features="lpa2=on")
+    assert value(arguments(spec), "-cpu").endswith(",lpa2=on")
 
 
 def test_virtualized_guests_get_the_hosts_cpu() -> None:
