@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.errors import RequestError
@@ -105,7 +106,13 @@ def find(name: str) -> Arch:
         if name in (arch.name, arch.machine):
             return arch
     known = ", ".join(arch.name for arch in ARCHES)
-    raise RequestError(f"unknown architecture {name!r}", hint=f"choose one of: {known}")
+    raise RequestError(f"unknown architecture {name!r}", hint=f"choose one of: {known}, all")
+
+
+def find_all(names: Iterable[str]) -> list[Arch]:
+    """The architectures of those names, each once; "all" is every one."""
+    found = (ARCHES if name == "all" else (find(name),) for name in names)
+    return list(dict.fromkeys(arch for group in found for arch in group))
 
 
 def host() -> Arch:

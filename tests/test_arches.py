@@ -42,3 +42,8 @@ def test_a_host_of_another_architecture_is_named(monkeypatch: pytest.MonkeyPatch
 def test_emulated_amd64_has_no_cx16() -> None:
     """With it, one boot in eight dies (docs/decisions.md)."""
     assert "-cx16" in arches.AMD64.tcg_cpu.split(",")
+
+
+def test_all_is_every_architecture_and_each_is_chosen_once() -> None:
+    assert arches.find_all(["all"]) == list(arches.ARCHES)
+    assert arches.find_all(["arm64", "x86_64", "amd64", "all"]) == [arches.ARM64, arches.AMD64, arches.RISCV64]

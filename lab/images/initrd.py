@@ -7,12 +7,13 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.images.cpio import CpioFile, cpio_archive
+from lab.images.features import demand_features, lost_features, read_features
 from lab.images.recipe import RECIPES
 from lab.kernels.kernel import Kernel
 from lab.store import Store
@@ -28,57 +29,66 @@ _FOLDERS = ("proc", "sys", "dev", "lower", "upper", "new", "modules", "lab")
 
 @dataclass(frozen=True)
 class ModulePlan:
-    """Modules in the order they must be loaded (paths below the kernel's module folder), and the names it lacks."""
+    """Modules in the order they must be loaded (paths below the kernel's module folder), what of the wanted is among
+    them, and what the kernel says is built in."""
 
     files: tuple[str, ...]
-    absent: tuple[str, ...]
+    loaded: frozenset[str]
+    built_in: frozenset[str]
 
 
-def make_initrd(kernel: Kernel, busybox: Path, store: Store) -> Path:
-    """The initrd for `kernel`, from the store; `busybox` is a static one for the kernel's architecture."""
+def make_initrd(kernel: Kernel, busybox: Path, store: Store, notice: Callable[[str], None]) -> Path:
+    """The initrd for `kernel`, from the store; `busybox` is a static one for the kernel's architecture.
+
+    UnsupportedError when the kernel lacks what every guest needs; a notice for each feature that is lost.
+    """
     init = (RECIPES / "initrd" / "init").read_bytes()
-    wanted = read_wanted((RECIPES / "initrd" / "modules").read_text())
+    features = read_features(RECIPES / "initrd" / "features.toml")
+    plan = plan_modules(kernel.modules, features.names())
+    demand_features(kernel, features, plan.loaded, plan.built_in)
+    for sentence in lost_features(kernel, features, plan.loaded, plan.built_in):
+        notice(sentence)
     shell = busybox.read_bytes()
     inputs = {
         "kernel": kernel.key,
         "init": hashlib.sha256(init).hexdigest(),
         "busybox": hashlib.sha256(shell).hexdigest(),
-        "modules": wanted,
+        "modules": plan.files,
         "layout": 1,
     }
 
     def fill(folder: Path) -> dict[str, Any]:
-        plan = plan_modules(kernel.modules, wanted) if kernel.modules else ModulePlan((), tuple(wanted))
         files = {"init": CpioFile(init, 0o755), "bin/busybox": CpioFile(shell, 0o755)}
         for number, name in enumerate(plan.files):
             plain = Path(name).name.partition(".ko")[0] + ".ko"
             files[f"modules/{number:02d}-{plain}"] = CpioFile(unpack_module(Path(kernel.modules or "") / name))
         (folder / "initrd").write_bytes(cpio_archive(files, _FOLDERS))
-        return {"modules": list(plan.files), "absent": list(plan.absent)}
+        return {"modules": list(plan.files)}
 
     return store.get("initrd", inputs, fill).files / "initrd"
 
 
-def read_wanted(text: str) -> list[str]:
-    """Module names of images/initrd/modules: one a line, with the reason behind a #."""
-    names = (line.partition("#")[0].strip() for line in text.splitlines())
-    return [name for name in names if name]
-
-
-def plan_modules(folder: Path, wanted: Sequence[str]) -> ModulePlan:
+def plan_modules(folder: Path | None, wanted: Sequence[str]) -> ModulePlan:
     """Which of `wanted` are modules here, with all they depend on, first what the others need.
 
     What a module needs stands in the module itself (.modinfo, "depends="): packages carry no modules.dep, which a
     maintainer script makes. What is built into the kernel stands in modules.builtin and needs nothing.
     """
-    paths = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))}
-    built_in = {_name(line) for line in (folder / "modules.builtin").read_text().split()}
+    paths = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))} if folder else {}
     ordered: dict[str, Path] = {}
     for name in (_name(word) for word in wanted):
         if name in paths:
             _order(name, paths, ordered)
-    files = tuple(str(path.relative_to(folder)) for path in ordered.values())
-    return ModulePlan(files, tuple(name for name in map(_name, wanted) if name not in {*paths, *built_in}))
+    files = tuple(str(path.relative_to(folder or "/")) for path in ordered.values())
+    return ModulePlan(files, frozenset(ordered), _built_in(folder))
+
+
+def _built_in(folder: Path | None) -> frozenset[str]:
+    """What could be a module and is built in; empty too where no list of it lies."""
+    try:
+        return frozenset(_name(line) for line in ((folder or Path()) / "modules.builtin").read_text().split())
+    except FileNotFoundError:
+        return frozenset()
 
 
 def _order(name: str, paths: Mapping[str, Path], ordered: dict[str, Path]) -> None:

@@ -28,8 +28,7 @@ class Cell:
 
 def cells(kernels: str, arch_names: str, drivers: str) -> list[Cell]:
     """All combinations of three comma-separated lists, in the order in which they were written."""
-    # Each once: an architecture has two names.
-    chosen = dict.fromkeys(arches.find(name) for name in split_list(arch_names))
+    chosen = arches.find_all(split_list(arch_names))
     return [Cell(*words) for words in itertools.product(split_list(kernels), chosen, split_list(drivers))]
 
 

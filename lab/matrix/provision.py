@@ -75,7 +75,7 @@ class Lab:
             cell=cell,
             kernel=kernel,
             image=image,
-            initrd=make_initrd(kernel, image.busybox, self.store),
+            initrd=make_initrd(kernel, image.busybox, self.store, self.notice),
             qemu=qemu,
             acceleration=acceleration,
             driver=build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.arches import AMD64
-from lab.images.initrd import ModulePlan, depends_of, make_initrd, plan_modules, read_wanted, unpack_module
+from lab.images.initrd import ModulePlan, depends_of, make_initrd, plan_modules, unpack_module
 from lab.kernels.kernel import Kernel
 from lab.store import Store
 from tests.images.test_cpio import members
@@ -58,22 +58,31 @@ def test_a_module_comes_after_all_it_needs(folder: Path, suffix: str) -> None:
     plan = plan_modules(folder, ["virtio_net", "virtio"])
     names = [Path(file).name.partition(".")[0] for file in plan.files]
     assert names == ["failover", "net_failover", "virtio", "virtio_net"]
-    assert plan.absent == ()
     assert all((folder / file).is_file() for file in plan.files)
 
 
 def test_dashes_and_underscores_are_the_same(folder: Path) -> None:
     add(folder, "virtio-rng", "rng-core")
     plan = plan_modules(folder, ["virtio_rng", "rng_core"])
-    assert plan == ModulePlan(("kernel/drivers/virtio-rng.ko",), ())
+    assert plan.files == ("kernel/drivers/virtio-rng.ko",)
+    assert plan.loaded == {"virtio_rng"}
 
 
-def test_what_is_built_in_needs_no_file_and_is_not_absent(folder: Path) -> None:
-    assert plan_modules(folder, ["ext4"]) == ModulePlan((), ())
+def test_what_is_built_in_needs_no_file(folder: Path) -> None:
+    assert plan_modules(folder, ["ext4"]) == ModulePlan((), frozenset(), frozenset({"ext4", "rng_core"}))
 
 
-def test_what_the_kernel_lacks_is_told(folder: Path) -> None:
-    assert plan_modules(folder, ["ext4", "no-such"]) == ModulePlan((), ("no_such",))
+def test_what_the_kernel_lacks_is_in_no_list(folder: Path) -> None:
+    plan = plan_modules(folder, ["no-such"])
+    assert "no_such" not in plan.loaded | plan.built_in
+
+
+@pytest.mark.parametrize("modules", [True, False])
+def test_a_kernel_without_a_list_of_what_is_built_in_has_only_its_modules(folder: Path, modules: bool) -> None:
+    (folder / "modules.builtin").unlink()
+    add(folder, "ext4")
+    plan = plan_modules(folder if modules else None, ["ext4"])
+    assert (plan.loaded, plan.built_in) == (frozenset({"ext4"} if modules else ()), frozenset())
 
 
 def test_a_module_is_loaded_once(folder: Path) -> None:
@@ -109,8 +118,8 @@ def test_a_packed_module_is_unpacked(tmp_path: Path, suffix: str) -> None:
     assert unpack_module(path) == b"content"
 
 
-def test_wanted_modules_stand_one_a_line_with_their_reasons() -> None:
-    assert read_wanted("# all\nvirtio_pci # the bus\n\n  ext4\n") == ["virtio_pci", "ext4"]
+def quiet(_: str) -> None:
+    """Nobody reads what these kernels lack."""
 
 
 def kernel(folder: Path) -> Kernel:
@@ -125,7 +134,7 @@ def kernel(folder: Path) -> Kernel:
         exact="debian/6.12.1-cloud",
         image=folder / "vmlinuz",
         modules=folder,
-        config=folder / "config",
+        config=None,
         headers=None,
         no_headers="a test",
         key="a-kernel",
@@ -137,7 +146,7 @@ def test_an_initrd_holds_its_script_its_shell_and_the_modules_in_order(folder: P
     add(folder, "virtio_net", "failover", suffix=".xz")
     add(folder, "failover", suffix=".zst")
     (tmp_path / "busybox").write_bytes(b"a shell")
-    initrd = make_initrd(kernel(folder), tmp_path / "busybox", Store(tmp_path / "store"))
+    initrd = make_initrd(kernel(folder), tmp_path / "busybox", Store(tmp_path / "store"), quiet)
     found = members(initrd.read_bytes())
     assert found["bin/busybox"] == (0o100755, b"a shell")
     assert found["init"][0] == 0o100755
@@ -152,5 +161,5 @@ def test_another_shell_makes_another_initrd(folder: Path, tmp_path: Path) -> Non
     store, made = Store(tmp_path / "store"), set()
     for content in ("one", "two"):
         (tmp_path / "busybox").write_text(content)
-        made.add(make_initrd(kernel(folder), tmp_path / "busybox", store))
+        made.add(make_initrd(kernel(folder), tmp_path / "busybox", store, quiet))
     assert len(made) == 2
