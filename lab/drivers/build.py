@@ -91,6 +91,7 @@ def build_driver(
         "kernel": kernel.key,
         "build": driver.mode.build,
         "module": driver.mode.module,
+        "layout": 2,
     }
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -108,8 +109,14 @@ def _build(job: _Work, sources: _Sources) -> None:
     work = job.folder / "build"
     shutil.copytree(sources.folder, work)
     module = job.driver.mode.module
-    make = ["make", "-C", job.tree.path, "M=/build", "-j2", *make_variables(job.kernel.arch, job.tree.compiler)]
-    done = job.builder.run([*make, "modules"], work=work, deadline=_BUILD_DEADLINE, log=job.log, mounts=job.tree.mounts)
+    words = [f"{name}={value}" for name, value in make_variables(job.kernel.arch, job.tree.compiler).items()]
+    done = job.builder.run(
+        ["make", "-C", job.tree.path, "M=/build", "-j2", *words, "modules"],
+        work=work,
+        deadline=_BUILD_DEADLINE,
+        log=job.log,
+        mounts=job.tree.mounts,
+    )
     built = work / f"{module}.ko"
     if done.status != 0 or not built.is_file():
         raise BuildError(
@@ -133,20 +140,10 @@ def compiler_package(tree: BuildTree, arch: Arch) -> str:
     return tree.compiler if arch == host() else arch.cross_package(tree.compiler)
 
 
-def make_variables(arch: Arch, compiler: str) -> list[str]:
-    """What kbuild is told, so that it compiles for `arch` with that compiler ("gcc-14") and runs its own programs here.
-
-    The last three are for Debian's trees, which choose by them up to 6.1 (their .kernelvariables).
-    """
+def make_variables(arch: Arch, compiler: str) -> dict[str, str]:
+    """What kbuild is told, so that it compiles for `arch` with that compiler ("gcc-14") and runs its own programs."""
     cross = "" if arch == host() else arch.prefix
-    return [
-        f"ARCH={arch.kbuild}",
-        f"CROSS_COMPILE={cross}",
-        f"CC={cross}{compiler}",
-        f"DEB_BUILD_ARCH={host().name}",
-        f"DEB_HOST_ARCH={arch.name}",
-        f"DEB_HOST_GNU_TYPE={arch.triplet}",
-    ]
+    return {"ARCH": arch.kbuild, "CROSS_COMPILE": cross, "CC": f"{cross}{compiler}"}
 
 
 def _program(arch: Arch, name: str) -> str:

@@ -27,6 +27,8 @@ _NUMBER = re.compile(r"\d+")
 # Debian's build trees reach kbuild's programs by such links.
 _KBUILD_LINK = re.compile(r"^(?:\.\./)*(?:usr/)?lib/(linux-kbuild-[^/]+)(/.*)?$")
 
+_SETS_CROSS = re.compile(r"^override CROSS_COMPILE *= *[a-z]", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class BuildTree:
@@ -60,7 +62,8 @@ def _from_packages(
     inputs: dict[str, Any] = {
         "packages": [_identity(package) for package in headers.packages],
         "kbuild": _identity(kbuild[1]) if kbuild else None,
-        "layout": 1,
+        "for": f"{arch.name} on {arches.host().name}",
+        "layout": 2,
     }
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -69,6 +72,8 @@ def _from_packages(
             process.run([process.which("dpkg-deb", package="dpkg"), "-x", deb, folder], deadline=_UNPACK_DEADLINE)
             deb.unlink()
         _gather(folder)
+        if arch != arches.host():
+            _set_cross(folder / "usr/src" / headers.tree / ".kernelvariables", arch)
         return {"packages": inputs["packages"], "kbuild": inputs["kbuild"]}
 
     entry = store.get("headers", inputs, fill)
@@ -114,6 +119,17 @@ def _gather(folder: Path) -> None:
             if target:
                 link.unlink()
                 link.symlink_to(f"../{target[1]}{target[2] or ''}")
+
+
+def _set_cross(variables: Path, arch: Arch) -> None:
+    """Make the tree itself say that it is compiled for across, as Debian's do from 6.12 on.
+
+    Up to 6.1 they say so only when they are told who builds, and a driver's makefile may start a make that is told
+    nothing (Falco's does, to find out what the kernel has).
+    """
+    if variables.is_file() and not _SETS_CROSS.search(variables.read_text()):
+        with variables.open("a") as stream:
+            stream.write(f"override CROSS_COMPILE = {arch.prefix}\n")
 
 
 def _from_folder(local: LocalTree) -> BuildTree:
