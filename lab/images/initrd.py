@@ -22,6 +22,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_MODULE = re.compile(r"[^.].*\.ko(\.(xz|zst|gz))?")
 _DEPENDS = re.compile(rb"\0depends=([a-zA-Z0-9_,-]*)\0")
 _FOLDERS = ("proc", "sys", "dev", "lower", "upper", "new", "modules", "lab")
 
@@ -69,10 +70,12 @@ def plan_modules(folder: Path, wanted: Sequence[str]) -> ModulePlan:
     """Which of `wanted` are modules here, with all they depend on, first what the others need.
 
     What a module needs stands in the module itself (.modinfo, "depends="): packages carry no modules.dep, which a
-    maintainer script makes. What is built into the kernel stands in modules.builtin and needs nothing.
+    maintainer script makes. What is built into the kernel stands in modules.builtin and needs nothing; where nobody
+    made that list, it counts as absent. `folder` may be a build tree, where kbuild's notes lie beside the modules.
     """
-    paths = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))}
-    built_in = {_name(line) for line in (folder / "modules.builtin").read_text().split()}
+    paths = {_name(path.name): path for path in sorted(folder.rglob("*.ko*")) if _MODULE.fullmatch(path.name)}
+    listed = folder / "modules.builtin"
+    built_in = {_name(line) for line in (listed.read_text().split() if listed.is_file() else ())}
     ordered: dict[str, Path] = {}
     for name in (_name(word) for word in wanted):
         if name in paths:
