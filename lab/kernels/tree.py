@@ -85,7 +85,8 @@ def tree_digest(tree: Path, arch: Arch) -> str:
         path = tree / name
         total.update(f"{name} {file_digest(path) if path.is_file() else ''}\n".encode())
     for place in whole_tree(tree):
-        trees = sorted(path for path in place.iterdir() if path.is_dir()) if place.name == "src" else [place]
+        beside = place == source_packages(tree)
+        trees = sorted(path for path in place.iterdir() if path.is_dir()) if beside else [place]
         for path in (path for one in trees for path in _inputs(one, arch)):
             info = path.lstat()
             total.update(f"{path}\0{info.st_size} {info.st_mtime_ns}\n".encode(errors="surrogateescape"))
@@ -94,11 +95,12 @@ def tree_digest(tree: Path, arch: Arch) -> str:
 
 def compiler_of(config: Path | None, tree: Path | None, banner: str) -> str:
     """The compiler that a kernel was built with, "gcc-12" or "clang-17"; empty where nothing tells."""
-    text = _read(config, LARGEST_CONFIG) if config else ""
-    numbers = {name: int(number) // 10000 for name, number in _NUMBERS.findall(text)}
-    for name in ("CLANG", "GCC"):
-        if numbers.get(name):
-            return f"{name.lower()}-{numbers[name]}"
+    for path in (config, tree / ".config" if tree else None):
+        text = _read(path, LARGEST_CONFIG) if path else ""
+        numbers = {name: int(number) // 10000 for name, number in _NUMBERS.findall(text)}
+        for name in ("CLANG", "GCC"):
+            if numbers.get(name):
+                return f"{name.lower()}-{numbers[name]}"
     # Before 4.18 the configuration does not say.
     said = (_read(tree / "include/generated/compile.h", _NOTE) if tree else "") + "\n" + banner
     clang = _BANNER_CLANG.search(said)

@@ -72,6 +72,19 @@ def test_what_is_built_in_needs_no_file_and_is_not_absent(folder: Path) -> None:
     assert plan_modules(folder, ["ext4"]) == ModulePlan((), ())
 
 
+def test_without_a_list_of_what_is_built_in_all_that_is_no_module_is_absent(folder: Path) -> None:
+    add(folder, "virtio_net")
+    (folder / "modules.builtin").unlink()
+    assert plan_modules(folder, ["virtio_net", "ext4"]) == ModulePlan(("kernel/drivers/virtio_net.ko",), ("ext4",))
+
+
+def test_in_a_build_tree_only_modules_count_as_modules(folder: Path) -> None:
+    add(folder, "virtio_net")
+    for note in (".virtio_net.ko.cmd", "virtio_net.ko.debug", "virtio_net.ko.xz.tmp"):
+        (folder / "kernel" / "drivers" / note).write_text("a note")
+    assert plan_modules(folder, ["virtio_net"]).files == ("kernel/drivers/virtio_net.ko",)
+
+
 def test_what_the_kernel_lacks_is_told(folder: Path) -> None:
     assert plan_modules(folder, ["ext4", "no-such"]) == ModulePlan((), ("no_such",))
 
