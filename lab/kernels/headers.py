@@ -120,7 +120,8 @@ def _gather(folder: Path) -> None:
 def _from_folder(local: LocalTree) -> BuildTree:
     folder = local.folder.resolve()
     compiler, suite = _nearest_compiler(local.compiler)
-    programs = ("libelf-dev", "libssl-dev")
+    # A tree with its vmlinux gives modules type information, by pahole.
+    programs = ("libelf-dev", "libssl-dev", "dwarves" if suite == "bullseye" else "pahole")
     packages = source_packages(folder)
     if packages:  # a distribution's trees name each other by where they are installed
         path = f"{_SOURCES}/{folder.relative_to(packages)}"
