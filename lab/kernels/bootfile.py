@@ -45,7 +45,7 @@ class Form(StrEnum):
 @dataclass(frozen=True)
 class BootFile:
     """A kernel image. `banner` is what it says behind "Linux version", empty where that could not be read; `problem`
-    says why QEMU cannot start it as it is, empty where it can."""
+    says why QEMU cannot start it at all, empty where it can."""
 
     path: Path
     form: Form
@@ -59,9 +59,10 @@ class BootFile:
         return self.banner.split(" ", 1)[0]
 
     @property
-    def packed(self) -> bool:
-        """Must it be unpacked for QEMU? It reads gzip for arm64 only, and of the EFI images none for sure."""
-        return self.form is Form.ZBOOT or (self.form is Form.GZIP and self.arch != "arm64")
+    def as_it_is(self) -> bool:
+        """Does QEMU start this very file? It unpacks gzip for arm64 only and EFI images only now and then, and starts a
+        vmlinux only when the kernel was built for that."""
+        return self.form in (Form.BZIMAGE, Form.IMAGE) or (self.form is Form.GZIP and self.arch == "arm64")
 
 
 def read_bootfile(path: Path) -> BootFile | None:
@@ -137,25 +138,8 @@ def _elf(path: Path, data: mmap.mmap) -> BootFile | None:
     if kind not in (2, 3) or not banner:
         return None
     arch = _ELF_MACHINES.get(machine, _OTHER)
-    problem = ""
-    if arch != "amd64":
-        problem = f"{path.name} is an ELF file, which QEMU starts for amd64 only"
-    elif not _has_pvh(data):
-        problem = f"{path.name} is a plain vmlinux without CONFIG_PVH, which QEMU cannot start"
+    problem = "" if arch == "amd64" else f"{path.name} is an ELF file, which QEMU starts for amd64 only"
     return BootFile(path, Form.ELF, arch, banner, problem)
-
-
-def _has_pvh(data: _Content) -> bool:
-    """Is there Xen's note of the 32-bit entry (XEN_ELFNOTE_PHYS32_ENTRY, 18), by which QEMU starts an ELF file?"""
-    (headers,), (size, count) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<HH", data, 54)
-    for number in range(count):
-        header = data[headers + number * size :][:56]
-        if len(header) < 56 or struct.unpack_from("<I", header)[0] != 4:  # PT_NOTE
-            continue
-        offset, length = struct.unpack_from("<Q", header, 8)[0], struct.unpack_from("<Q", header, 32)[0]
-        if struct.pack("<I", 18) + b"Xen\0" in data[offset : offset + min(length, 1 << 16)]:
-            return True
-    return False
 
 
 def _banner(data: _Content) -> str:

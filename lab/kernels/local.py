@@ -12,10 +12,11 @@ from typing import Any
 
 from lab.arches import Arch
 from lab.errors import RequestError, UnsupportedError
-from lab.kernels.bootfile import BootFile, config_in, plain_kernel
+from lab.kernels.bootfile import BootFile, Form, config_in, plain_kernel
 from lab.kernels.kernel import Kernel, LocalTree
 from lab.kernels.look import Found, look
 from lab.kernels.tree import tree_digest
+from lab.kernels.vmlinux import with_entry
 from lab.settings import Settings
 from lab.store import Store, file_digest, key_of
 
@@ -115,28 +116,29 @@ def described(provenance: dict[str, Any], found: Found) -> dict[str, Any]:
 
 
 def completed(kernel: Kernel, image: BootFile, store: Store) -> Kernel:
-    """The kernel with what its image hides: itself, where QEMU cannot read the packing, and its configuration, where no
-    file has it."""
-    if kernel.config is not None and not image.packed:
+    """The kernel with what its image hides: a form of it that QEMU starts, where it does not start the file, and its
+    configuration, where no file has it."""
+    if kernel.config is not None and image.as_it_is:
         return kernel
 
     def fill(folder: Path) -> dict[str, Any]:
         config = config_in(image.path)
         if config:
             (folder / "config").write_bytes(config)
-        if image.packed:
+        if not image.as_it_is:
             plain = plain_kernel(image.path)
             if not plain:
                 what = f"{image.path.name} is an {image.form} packed in a way that the lab cannot unpack"
                 raise UnsupportedError(what, hint="use the Image that it was made from")
-            (folder / "Image").write_bytes(plain)
+            (folder / "kernel").write_bytes(with_entry(plain) if image.form is Form.ELF else plain)
         return {"image": image.path.name}
 
-    files = store.get("image-parts", {"image": file_digest(image.path), "layout": 1}, fill).files
+    inputs = {"image": file_digest(image.path), "name": image.path.name, "layout": 1}
+    files = store.get("image-parts", inputs, fill).files
     config = files / "config"
     return replace(
         kernel,
-        image=files / "Image" if image.packed else kernel.image,
+        image=kernel.image if image.as_it_is else files / "kernel",
         config=kernel.config or (config if config.is_file() else None),
     )
 

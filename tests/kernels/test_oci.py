@@ -22,6 +22,7 @@ from lab.kernels.kernel import LocalTree
 from lab.kernels.layers import Unpacker
 from lab.kernels.oci import OciKernels
 from lab.kernels.registry import Manifest, Reference, Repository, parse_reference
+from lab.kernels.vmlinux import with_entry
 from lab.settings import Settings
 from lab.store import Store, file_digest
 from tests.support.bootfiles import build_tree, bzimage, plain_image, put, vmlinux
@@ -148,10 +149,10 @@ def test_a_kernel_of_falcos_kernel_testing_has_its_modules_in_the_initrd(bench: 
     bench.registry.push(name, "6.12-x86_64-main", layers)
     kernel = bench.kernels().resolve(bench.text(f"{name}:6.12-x86_64-main"), AMD64).fetch()
     assert kernel.release == REL
-    assert kernel.image.name == "vmlinux"
+    assert kernel.image.read_bytes() == with_entry(vmlinux(REL))
     assert kernel.modules is not None
     assert (kernel.modules / "kernel/drivers/virtio_blk.ko").read_bytes() == b"a module"
-    assert not list(kernel.image.parent.parent.rglob("init"))
+    assert not list(kernel.modules.parents[2].rglob("init"))
 
 
 def test_what_was_fetched_by_its_digest_needs_no_registry(bench: Bench, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from lab import arches
 from lab.drivers.build import build_driver
 from lab.drivers.manifest import find_driver
+from lab.images.builder import builder_root
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.images.initrd import make_initrd, plan_modules, read_wanted, unpack_module
 from lab.images.recipe import RECIPES
+from lab.kernels import vmlinux
 from lab.kernels.bootfile import plain_kernel
 from lab.kernels.headers import build_tree
 from lab.kernels.kernel import Kernel, LocalTree
@@ -25,6 +28,7 @@ from lab.matrix.provision import Lab, Prepared
 from lab.store import Store
 from tests.support.registry import Registry, layer, lvh_files, registry
 
+PVH = Path(vmlinux.__file__).parent / "pvh"
 WARNS = Path(__file__).parents[1] / "support/drivers/warns/driver.toml"
 
 
@@ -99,6 +103,17 @@ def test_a_kernel_published_by_falcos_kernel_testing_boots(
     served.push("kernel-testing/debian-kernel", "6.12-x86_64-main", [layer({**files, "lib/modules/.placeholder": ""})])
     text = f"oci:{served.host}/kernel-testing/debian-kernel:6.12-x86_64-main"
     fetched = OciKernels(Store(tmp_path / "store"), lab.settings, lab.notice).resolve(text, arches.AMD64).fetch()
-    assert fetched.image.name == "vmlinux"
+    assert fetched.image.read_bytes()[:4] == b"\x7fELF"
     with running(lab, bare, fetched) as machine:
         assert machine.run(["uname", "-r"]).text.strip() == fetched.release == kernel.release
+
+
+def test_the_entry_for_a_plain_vmlinux_is_what_its_source_says(lab: Lab, tmp_path: Path) -> None:
+    builder = builder_root("programs", lab.store, lab.settings, lab.notice)
+    shutil.copy(PVH / "entry.S", tmp_path)
+    for command in (
+        ["as", "--64", "entry.S", "-o", "entry.o"],
+        ["objcopy", "-O", "binary", "-j", ".text", "entry.o", "entry.bin"],
+    ):
+        assert builder.run(command, work=tmp_path, deadline=60).status == 0
+    assert (tmp_path / "entry.bin").read_bytes() == (PVH / "entry.bin").read_bytes()

@@ -47,14 +47,15 @@ def zboot(inner: bytes, machine: int = 0xAA64) -> bytes:
     return bytes(head) + packed
 
 
-def vmlinux(release: str, *, machine: int = 62, pvh: bool = True, banner: bool = True) -> bytes:
-    """An ELF file as kernels are linked; with `pvh` it has the entry that QEMU wants."""
-    note = struct.pack("<III", 4, 8, 18 if pvh else 17) + b"Xen\0" + struct.pack("<Q", 0x1000000)
+def vmlinux(release: str, *, machine: int = 62, banner: bool = True, loaded_at: int = 0x1000000) -> bytes:
+    """An ELF file as kernels are linked: one loaded part, and a note with an entry of its own (XEN's PHYS32_ENTRY)."""
+    note = struct.pack("<III", 4, 8, 18) + b"Xen\0" + struct.pack("<Q", 0x1234567)
     header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0x1000000, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    program = struct.pack("<IIQQQQQQ", 4, 4, 120, 0, 0, len(note), len(note), 4)
+    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, loaded_at, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    programs = struct.pack("<IIQQQQQQ", 4, 4, 176, 0, 0, len(note), len(note), 4)
+    programs += struct.pack("<IIQQQQQQ", 1, 5, 0, loaded_at, loaded_at, _SIZE, _SIZE, 4096)
     text = b"Linux version %s (lab@test) (gcc version 7.3.1 20180712 (Red Hat 7.3.1-6)) #1\n\0" % release.encode()
-    return (header + program + note + (text if banner else b"")).ljust(_SIZE, b"\0")
+    return (header + programs + note + (text if banner else b"")).ljust(_SIZE, b"\0")
 
 
 def put(folder: Path, files: dict[str, bytes | str]) -> Path:
