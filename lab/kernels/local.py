@@ -34,12 +34,11 @@ class LocalChoice:
     arch: Arch
     store: Store
     folder: Path
-    found: Found
     origin: str = "path"
 
     def fetch(self) -> Kernel:
         """The kernel as it lies there now: nothing is copied but what QEMU cannot read as it is."""
-        found = self.found
+        found = look(self.folder, self.arch)
         digest = file_digest(found.image.path)
         tree = LocalTree(found.tree, found.compiler, tree_digest(found.tree, self.arch)) if found.tree else None
         key = key_of(
@@ -73,12 +72,10 @@ class LocalChoice:
 
 
 class LocalKernels:
-    """Kernels in folders of this host. It takes what every source of kernels takes; no setting concerns it."""
+    """Kernels in folders of this host. It takes what every source of kernels takes, and needs the store only."""
 
-    def __init__(self, store: Store, settings: Settings, notice: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, _settings: Settings, _notice: Callable[[str], None]) -> None:
         self._store = store
-        self._settings = settings
-        self._notice = notice
 
     def resolve(self, text: str, arch: Arch) -> LocalChoice:
         """The kernel in the folder that `path:DIR` names (with ~, or relative); RequestError when there is none."""
@@ -90,7 +87,7 @@ class LocalKernels:
             raise RequestError(f"{folder} {what}", hint="write path:DIR with the folder that the kernel lies in")
         found = look(folder, arch)
         version = short(file_digest(found.image.path))
-        return LocalChoice(text, found.release, version, arch, self._store, folder, found)
+        return LocalChoice(text, found.release, version, arch, self._store, folder)
 
 
 def slug(request: str) -> str:

@@ -63,6 +63,14 @@ def look(folder: Path, arch: Arch, name: str = "") -> Found:
     return Found(image, release, modules, config, tree, no_headers, compiler)
 
 
+def holds_kernel(folder: Path) -> bool:
+    """Is there any kernel image in that folder, for whatever architecture?"""
+    try:
+        return bool(_images(folder, ""))
+    except RequestError:
+        return False
+
+
 def _images(folder: Path, name: str) -> list[tuple[Path, BootFile]]:
     """Every kernel image, with the folder that its other files are below: all that lie equally deep."""
     for level in _levels(folder):

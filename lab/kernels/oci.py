@@ -13,7 +13,7 @@ from lab.errors import ArchiveError, RequestError
 from lab.kernels.kernel import Kernel, LocalTree
 from lab.kernels.layers import MOST_BYTES, Unpacker
 from lab.kernels.local import completed, described, series, short, slug
-from lab.kernels.look import look
+from lab.kernels.look import holds_kernel, look
 from lab.kernels.packed import unpack_initrd_modules, unpack_packages
 from lab.kernels.registry import INDEXES, MANIFESTS, PREFIX, Manifest, Reference, Repository, parse_reference
 from lab.settings import Settings
@@ -59,7 +59,8 @@ class OciChoice:
             repository.download(layer.digest, layer.size, blob)
             unpacker.layer(blob)
             blob.unlink()
-        unpack_packages(root, unpacker, blob)
+        if not holds_kernel(root):
+            unpack_packages(root, unpacker, blob)
         unpack_initrd_modules(root, unpacker)
         found = look(root, self.arch, str(self.reference))  # what holds no kernel must not get into the store
         return {
@@ -97,9 +98,8 @@ class OciChoice:
 class OciKernels:
     """Kernels in the images of a registry. It takes what every source of kernels takes; no setting concerns it."""
 
-    def __init__(self, store: Store, settings: Settings, notice: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, _settings: Settings, notice: Callable[[str], None]) -> None:
         self._store = store
-        self._settings = settings
         self._notice = notice
 
     def resolve(self, text: str, arch: Arch) -> OciChoice:

@@ -19,9 +19,9 @@ _HEADER = 110
 _LONGEST_NAME = 4096
 
 
-def unpack_packages(root: Path, unpacker: Unpacker, scratch: Path) -> bool:
-    """Unpack every .deb below `root` to where it belongs. RequestError when there are only packages of another kind;
-    False when there are none. `scratch` is a file that may be written for the time being."""
+def unpack_packages(root: Path, unpacker: Unpacker, scratch: Path) -> None:
+    """Unpack every .deb below `root` to where it belongs; RequestError when there are only packages of another kind.
+    `scratch` is a file that may be written for the time being."""
     debs = [path for path in sorted(root.rglob("*.deb")) if path.is_file()][:_MOST_PACKAGES]
     if not debs and next(root.rglob("*.rpm"), None):
         raise RequestError(
@@ -32,7 +32,6 @@ def unpack_packages(root: Path, unpacker: Unpacker, scratch: Path) -> bool:
         _content(deb, scratch)
         unpacker.archive(scratch)
         scratch.unlink()
-    return bool(debs)
 
 
 def unpack_initrd_modules(root: Path, unpacker: Unpacker) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from oras.auth import get_auth_backend  # type: ignore[import-untyped]
 from oras.container import Container  # type: ignore[import-untyped]
 from oras.provider import Registry  # type: ignore[import-untyped]
 
@@ -100,11 +101,11 @@ class Repository:
             self._client.session.mount(scheme, _Timed())
         # What oras would print on the terminal, an error says in a sentence.
         logging.getLogger("oras.logger").setLevel(logging.CRITICAL)
-        self._container = Container(f"{reference.host}/{reference.name}")
+        self._address = f"{self._client.prefix}://{reference.host}/v2/{reference.name}"
 
     def manifest(self, reference: str) -> Manifest:
         """The manifest by that tag or digest. RequestError with the tags that exist where there is none."""
-        answer = self._ask(self._container.manifest_url(reference), ", ".join((*MANIFESTS, *INDEXES)))
+        answer = self._ask(f"manifests/{reference}", ", ".join((*MANIFESTS, *INDEXES)))
         with answer:
             if answer.status_code == 404:
                 raise self._unknown(reference)
@@ -139,7 +140,7 @@ class Repository:
 
     def tags(self) -> list[str]:
         """Some of the repository's tags; empty where it does not exist, or does not tell."""
-        with self._ask(f"{self._container.tags_url()}?n=1000", "application/json") as answer:
+        with self._ask("tags/list?n=1000", "application/json") as answer:
             if answer.status_code != 200:
                 return []
             try:
@@ -149,15 +150,16 @@ class Repository:
         return [str(tag)[:128] for tag in found]
 
     def _blob(self, digest: str) -> requests.Response:
-        answer = self._ask(self._container.get_blob_url(digest), "*/*")
+        answer = self._ask(f"blobs/{digest}", "*/*")
         self._demand_success(answer)
         return answer
 
-    def _ask(self, url: str, accept: str) -> requests.Response:
+    def _ask(self, what: str, accept: str) -> requests.Response:
         """One request, with a login where one is asked for; the body is still to be read."""
-        address = f"{self._client.prefix}://{url}"
+        address = f"{self._address}/{what}"
         with self._reachable():
-            headers = {"Accept": accept, **self._client.auth.get_auth_header()}
+            # Bytes are counted and hashed as they come.
+            headers = {"Accept": accept, "Accept-Encoding": "identity", **self._client.auth.get_auth_header()}
             answer = self._get(address, headers)
             if answer.status_code == 401:
                 answer.close()
@@ -167,9 +169,12 @@ class Repository:
 
     def _login(self, refusal: requests.Response) -> dict[str, str]:
         """What a request must carry to be answered; nothing when there is no such thing."""
+        auth = self._client.auth
+        if refusal.headers.get("Www-Authenticate", "").lower().startswith("basic"):
+            auth = get_auth_backend("basic", self._client.session, insecure=self._reference.loopback, tls_verify=True)
         try:
-            self._client.auth.load_configs(self._container)
-            headers, changed = self._client.auth.authenticate_request(refusal, {}, refresh=True)
+            auth.load_configs(Container("any", registry=self._reference.host))
+            headers, changed = auth.authenticate_request(refusal, {}, refresh=True)
         except (AttributeError, KeyError, TypeError, ValueError):  # a challenge or a docker configuration without sense
             return {}
         return dict(headers) if changed else {}
@@ -188,7 +193,7 @@ class Repository:
 
     def _pieces(self, answer: requests.Response) -> Iterator[bytes]:
         start, came = time.monotonic(), 0
-        with self._reachable():
+        with self._reachable("broke off in the middle of an answer"):
             for piece in answer.iter_content(_CHUNK):
                 came += len(piece)
                 yield piece
@@ -196,12 +201,12 @@ class Repository:
                     raise ArchiveError(f"{self._reference.host} sends too slowly", hint="try again later")
 
     @contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def _reachable(self, failed: str = "cannot be reached") -> Iterator[None]:
         try:
             yield
         except requests.exceptions.RequestException as error:
             raise ArchiveError(
-                f"the registry {self._reference.host} cannot be reached: {_reason(error)}",
+                f"the registry {self._reference.host} {failed}: {_reason(error)}",
                 hint="check its name and the network; what is in the store is had with oci:HOST/NAME@sha256:DIGEST",
             ) from error
 

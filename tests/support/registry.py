@@ -10,7 +10,9 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import requests
@@ -74,10 +76,13 @@ class Registry:
 
 
 @contextmanager
-def registry(folder: Path) -> Iterator[Registry]:
-    """A registry that keeps what it is given in `folder`, while the block lasts."""
-    folder.mkdir(parents=True)
+def registry(folder: Path, users: Path | None = None) -> Iterator[Registry]:
+    """A registry that keeps what it is given in `folder`, while the block lasts; with `users` (an htpasswd file) it
+    serves those only."""
+    folder.mkdir(parents=True, exist_ok=True)
     config, log = folder / "config.yml", folder / "log"
+    log.unlink(missing_ok=True)
+    login = {"auth": {"htpasswd": {"realm": "test", "path": str(users)}}} if users else {}
     config.write_text(
         json.dumps(
             {
@@ -85,6 +90,7 @@ def registry(folder: Path) -> Iterator[Registry]:
                 "log": {"level": "info", "accesslog": {"disabled": True}},
                 "storage": {"filesystem": {"rootdirectory": str(folder)}, "cache": {}},
                 "http": {"addr": "127.0.0.1:0"},
+                **login,
             }
         )
     )
@@ -102,6 +108,44 @@ def registry(folder: Path) -> Iterator[Registry]:
     finally:
         running.terminate()
         running.wait(_DEADLINE)
+
+
+@contextmanager
+def token_gate(behind: Registry, token: str) -> Iterator[str]:
+    """The host of a gate before a registry that lets through who has a token, which it gives to everybody who asks for
+    one, as the large public registries do."""
+
+    class Gate(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/token?"):
+                self._answer(200, json.dumps({"token": token}).encode(), {})
+            elif self.headers["Authorization"] != f"Bearer {token}":
+                where = f'Bearer realm="http://{self.headers["Host"]}/token",service="test",scope="repository:k:pull"'
+                self._answer(401, b"{}", {"Www-Authenticate": where})
+            else:
+                asked = {"Accept": self.headers["Accept"]}
+                found = requests.get(f"http://{behind.host}{self.path}", headers=asked, timeout=_DEADLINE)
+                self._answer(found.status_code, found.content, {"Content-Type": found.headers["Content-Type"]})
+
+        def _answer(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class names it so)
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def layer(files: Mapping[str, bytes | str], *, links: Mapping[str, str] | None = None) -> bytes:

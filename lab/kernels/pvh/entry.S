@@ -116,12 +116,12 @@ long:
 	mov	entry(%rip), %rax
 	jmp	*%rax
 
-	.balign	8
+	.balign	8, 0
 gdt:					/* by number: none, none, __BOOT_CS, __BOOT_DS */
 	.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
 gdt_pointer:
 	.word	gdt_pointer - gdt - 1
 	.long	gdt - start + BASE
-	.balign	8
+	.balign	8, 0
 entry:
 	.quad	0
