@@ -43,6 +43,8 @@ def why_unusable(tree: Path, arch: Arch) -> str:
     """Why no driver can be compiled against that tree; empty when one can."""
     if not (tree / "Module.symvers").is_file() and not (tree / "include/generated/autoconf.h").is_file():
         return f"the build tree {tree} is not built (no Module.symvers, no include/generated/autoconf.h)"
+    if (tree / "source").is_symlink() and not (tree / "source").is_dir():
+        return f"the sources of the build tree {tree} are not there ({(tree / 'source').readlink()})"
     if not (tree / f"arch/{arch.kbuild}").is_dir():
         return f"the build tree {tree} is not for {arch.name}"
     fixdep = tree / "scripts/basic/fixdep"

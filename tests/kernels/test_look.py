@@ -100,6 +100,8 @@ def test_a_build_elsewhere_is_a_build_tree_too(tmp_path: Path) -> None:
     put(out, {"arch/arm64/boot/Image": plain_image(REL)})
     found = look(out, ARM64)
     assert (found.image.form, found.tree, found.no_headers) == (Form.IMAGE, out, "")
+    sources.rename(tmp_path / "moved")
+    assert f"are not there ({sources})" in look(out, ARM64).no_headers
 
 
 def test_a_tree_that_was_not_built_yet_says_what_to_build(tmp_path: Path) -> None:
