@@ -47,6 +47,10 @@ def why_unusable(tree: Path, arch: Arch) -> str:
         return f"the sources of the build tree {tree} are not there ({(tree / 'source').readlink()})"
     if not (tree / f"arch/{arch.kbuild}").is_dir():
         return f"the build tree {tree} is not for {arch.name}"
+    return _why_programs_fail(tree)
+
+
+def _why_programs_fail(tree: Path) -> str:
     fixdep = tree / "scripts/basic/fixdep"
     if not fixdep.is_file():
         return f"the build tree {tree} lacks kbuild's own programs (scripts/basic/fixdep)"
