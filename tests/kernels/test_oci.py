@@ -89,8 +89,8 @@ def test_references_are_taken_apart(text: str, expected: Reference) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["oci:", "oci:r.io", "oci:library/linux", "oci:r.io/A", "oci:r.io/a:", "oci:r.io/a@sha256:abc",
-     "oci:r.io/a/../b", "oci:r.io/a:t\n", "r.io/a", "oci:user@r.io/a", "oci:r.io/a?x=1"],
+    ["oci:", "oci:r.test", "oci:library/linux", "oci:r.test/A", "oci:r.test/a:", "oci:r.test/a@sha256:abc",
+     "oci:r.test/a/../b", "oci:r.test/a:t\n", "r.test/a", "oci:user@r.test/a", "oci:r.test/a?x=1"],
 )  # fmt: skip
 def test_what_is_no_reference_says_how_one_is_written(text: str) -> None:
     with pytest.raises(RequestError) as caught:
