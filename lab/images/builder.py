@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -48,9 +48,11 @@ def command_in(root: Path, argv: Sequence[str], work: Path, mounts: Mapping[str,
     """bwrap's command line: the root read-only, no network, no way to other processes, and /proc, which objtool reads
     from 7.2 on.
 
-    What lies in the root is mounted piece by piece: so mounts may lie where the root has nothing.
+    What lies in the root is mounted piece by piece: so mounts may lie where the root has nothing, in /home too.
     """
-    pieces = [_piece(path) for path in sorted(root.iterdir()) if path.name not in _PROVIDED]
+    missing = [Path(place) for place in mounts if not root.joinpath(*Path(place).parts[1:]).is_dir()]
+    parts = [part for part in _parts(root, Path("/"), missing) if str(part[0].relative_to(root)) not in _PROVIDED]
+    pieces = [_piece(path, there) for path, there in parts]
     more = [word for place, folder in mounts.items() for word in ("--ro-bind", str(folder), place)]
     fixed = ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108 - the builder's own
     environment: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/build"}
@@ -66,10 +68,20 @@ def command_in(root: Path, argv: Sequence[str], work: Path, mounts: Mapping[str,
     ]
 
 
-def _piece(path: Path) -> tuple[str, str, str]:
-    """How one entry of a root's top folder gets there: links as links, or a mount could not lie beyond them."""
-    there = f"/{path.name}"
-    return ("--symlink", str(path.readlink()), there) if path.is_symlink() else ("--ro-bind", str(path), there)
+def _parts(folder: Path, there: Path, missing: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """What lies in the folder, with where it goes; one that is to get a mount it has no place for, entry by entry."""
+    for path in sorted(folder.iterdir()):
+        place = there / path.name
+        if not path.is_symlink() and any(place in mount.parents for mount in missing):
+            yield from _parts(path, place, missing)
+        else:
+            yield path, place
+
+
+def _piece(path: Path, there: Path) -> tuple[str, str, str]:
+    """How one entry of a root gets there: links as links, or a mount could not lie beyond them."""
+    where = str(there)
+    return ("--symlink", str(path.readlink()), where) if path.is_symlink() else ("--ro-bind", str(path), where)
 
 
 def builder_root(

@@ -23,6 +23,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_MODULE = re.compile(r"[^.].*\.ko(\.(xz|zst|gz))?")
 _DEPENDS = re.compile(rb"\0depends=([a-zA-Z0-9_,-]*)\0")
 _FOLDERS = ("proc", "sys", "dev", "lower", "upper", "new", "modules", "lab")
 
@@ -72,9 +73,11 @@ def plan_modules(folder: Path | None, wanted: Sequence[str]) -> ModulePlan:
     """Which of `wanted` are modules here, with all they depend on, first what the others need.
 
     What a module needs stands in the module itself (.modinfo, "depends="): packages carry no modules.dep, which a
-    maintainer script makes. What is built into the kernel stands in modules.builtin and needs nothing.
+    maintainer script makes. What is built into the kernel stands in modules.builtin and needs nothing. `folder`
+    may be a build tree, where kbuild's notes lie beside the modules.
     """
-    paths = {_name(path.name): path for path in sorted(folder.rglob("*.ko*"))} if folder else {}
+    modules = folder.rglob("*.ko*") if folder else ()
+    paths = {_name(path.name): path for path in sorted(modules) if _MODULE.fullmatch(path.name)}
     ordered: dict[str, Path] = {}
     for name in (_name(word) for word in wanted):
         if name in paths:

@@ -16,6 +16,7 @@ from lab.archives.aptroot import AptRoot, Package
 from lab.archives.sources import Sources, compilers_suite
 from lab.errors import ArchiveError, UnsupportedError
 from lab.kernels.kernel import HeaderPackages, Kernel, LocalTree
+from lab.kernels.tree import source_packages
 from lab.settings import Settings
 from lab.store import Store
 
@@ -134,13 +135,19 @@ def _set_cross(variables: Path, arch: Arch) -> None:
 
 def _from_folder(local: LocalTree) -> BuildTree:
     folder = local.folder.resolve()
+    compiler, suite = _nearest_compiler(local.compiler)
+    # A tree with its vmlinux gives modules type information, by pahole.
+    programs = ("libelf-dev", "libssl-dev", "dwarves" if suite == "bullseye" else "pahole")
+    packages = source_packages(folder)
+    if packages:  # a distribution's trees name each other by where they are installed
+        path = f"{_SOURCES}/{folder.relative_to(packages)}"
+        return BuildTree(path, {_SOURCES: packages}, compiler, suite, programs, local.key)
     mounts = {str(folder): folder}
     # A build with O= keeps its sources elsewhere and names them by their path.
     if (folder / "source").is_symlink():
         sources = (folder / "source").resolve()
         mounts[str(sources)] = sources
-    compiler, suite = _nearest_compiler(local.compiler)
-    return BuildTree(str(folder), mounts, compiler, suite, ("libelf-dev", "libssl-dev"), local.key)
+    return BuildTree(str(folder), mounts, compiler, suite, programs, local.key)
 
 
 def _nearest_compiler(wanted: str) -> tuple[str, str]:

@@ -40,6 +40,20 @@ def test_what_is_mounted_beside_the_root_is_read_only_and_comes_after_it(root: P
     assert mounted[-1] == ("/store/headers", "/usr/src")
 
 
+def test_a_mount_may_lie_in_a_folder_of_the_roots_own(root: Path) -> None:
+    (root / "home").mkdir()
+    (root / "usr/lib").mkdir()
+    (root / "usr/sbin").symlink_to("bin")
+    words = command(root, {"/home/me/linux": Path("/home/me/linux"), "/usr/local/linux": Path("/usr/local/linux")})
+    assert pairs(words, "--ro-bind", 2) == [
+        (str(root / "etc"), "/etc"),
+        (str(root / "usr/lib"), "/usr/lib"),
+        ("/home/me/linux", "/home/me/linux"),
+        ("/usr/local/linux", "/usr/local/linux"),
+    ]
+    assert pairs(words, "--symlink", 2) == [("usr/bin", "/bin"), ("bin", "/usr/sbin")]
+
+
 def test_there_is_no_network_no_environment_and_no_process_of_the_hosts(root: Path) -> None:
     words = command(root)
     assert {"--unshare-all", "--clearenv", "--new-session", "--die-with-parent"} <= set(words)

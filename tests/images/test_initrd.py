@@ -85,6 +85,13 @@ def test_a_kernel_without_a_list_of_what_is_built_in_has_only_its_modules(folder
     assert (plan.loaded, plan.built_in) == (frozenset({"ext4"} if modules else ()), frozenset())
 
 
+def test_in_a_build_tree_only_modules_count_as_modules(folder: Path) -> None:
+    add(folder, "virtio_net")
+    for note in (".virtio_net.ko.cmd", "virtio_net.ko.debug", "virtio_net.ko.xz.tmp"):
+        (folder / "kernel" / "drivers" / note).write_text("a note")
+    assert plan_modules(folder, ["virtio_net"]).files == ("kernel/drivers/virtio_net.ko",)
+
+
 def test_a_module_is_loaded_once(folder: Path) -> None:
     add(folder, "a", "c")
     add(folder, "b", "c")
