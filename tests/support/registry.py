@@ -17,7 +17,10 @@ from typing import Any
 
 import requests
 
-from lab import process
+from lab import arches, process, settings
+from lab.archives.bootstrap import RootRecipe, extract_root
+from lab.archives.sources import Sources
+from lab.store import Store
 from tests.support.wait import until
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -75,6 +78,22 @@ class Registry:
         return {"digest": digest, "size": len(content)}
 
 
+def _program() -> list[str | Path]:
+    """How the registry is started, out of the lab's store: its package, installed, would start a service of its own."""
+    chosen, host = settings.load(), arches.host()
+    store = Store(chosen.store)
+
+    def fill(folder: Path) -> dict[str, Any]:
+        root = folder / "root"
+        root.mkdir()
+        recipe = RootRecipe((Sources(chosen).suite("trixie"),), ("docker-registry",), host)
+        log = folder / "bootstrap.log"
+        return {"packages": extract_root(recipe, root, settings=chosen, log=log, notice=lambda _: None)}
+
+    root = store.get("test-registry", {"suite": "trixie", "host": host.name}, fill).files / "root"
+    return [root / host.loader, "--library-path", root / host.library_path, root / "usr/bin/docker-registry"]
+
+
 @contextmanager
 def registry(folder: Path, users: Path | None = None) -> Iterator[Registry]:
     """A registry that keeps what it is given in `folder`, while the block lasts; with `users` (an htpasswd file) it
@@ -94,7 +113,7 @@ def registry(folder: Path, users: Path | None = None) -> Iterator[Registry]:
             }
         )
     )
-    running = process.spawn([process.which("docker-registry"), "serve", config], log=log)
+    running = process.spawn([*_program(), "serve", config], log=log)
 
     def told() -> re.Match[str] | None:
         assert running.poll() is None, log.read_text()
