@@ -13,6 +13,7 @@ import click
 
 from lab.cli.context import ReaderGoneError
 from lab.cli.doctor import doctor
+from lab.cli.gc import gc
 from lab.cli.kernel import kernel
 from lab.cli.run import run
 from lab.cli.shell import shell
@@ -22,8 +23,8 @@ from lab.settings import load
 
 # These return the guest's own status, so that the lab's failures need one of their own.
 _RETURN_THE_GUESTS = frozenset({"run", "exec"})
-# It tells what is wrong with the host instead of ending because of it.
-_LOOK_ONLY = frozenset({"doctor"})
+# They tell what is wrong with the host, or mend it, instead of ending because of it.
+_LOOK_ONLY = frozenset({"doctor", "gc"})
 _BY_SIGNAL = 128  # as shells say it
 
 
@@ -50,6 +51,7 @@ def lab(ctx: click.Context) -> None:
 
 
 lab.add_command(doctor)
+lab.add_command(gc)
 lab.add_command(kernel)
 lab.add_command(run)
 lab.add_command(shell)
