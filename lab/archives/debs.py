@@ -25,8 +25,9 @@ def unpack_deb(deb: Path, folder: Path) -> None:
 
     dpkg-deb(1) -x checks no member against what lies in the folder already: a link that one package brings leads the
     next one's files out. Here each member is checked just before it is written. ArchiveError when a member's name leads
-    out of the folder, or through a link, or it is neither file, folder nor link; links themselves may point anywhere,
-    as they are meant for a root. Owners are not kept, nor set-id bits.
+    out of the folder, or through a link, or it is neither file, folder nor link. Links may point anywhere, as they are
+    meant for a root; but none may stand for a folder that every root has (`usr`, `usr/share`), through which the lab
+    itself goes afterwards. Owners are not kept, nor set-id bits.
     """
     dpkg = process.which("dpkg-deb", package="dpkg")
     folder.mkdir(exist_ok=True)
@@ -72,6 +73,8 @@ class _Unpacking:
             self._refuse(member, "takes a folder's place")
         place.unlink(missing_ok=True)
         if member.issym():
+            if place.parent in (self.folder, self.folder / "usr"):
+                self._refuse(member, "is a link in the place of a root's own folder")
             place.symlink_to(member.linkname)
         elif member.islnk():
             self._link(place, member)
