@@ -285,6 +285,6 @@ def _read_json(path: Path) -> Json | None:
     """The file's object, or None when it is absent or not JSON: a damaged record counts as no record."""
     try:
         value = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None
