@@ -84,28 +84,24 @@ def run(
 def reading(argv: Sequence[str | Path], *, deadline: float) -> Iterator[IO[bytes]]:
     """Run a program and yield what it prints, as it comes: for what is too much to be kept.
 
-    What the block leaves unread is dropped. A program past its deadline (seconds) is killed with its children, and so
-    is one whose block fails. Raises LabError when the deadline passed, ProgramFailedError (or NoSpaceError) when the
-    status is not 0; an error of the block's own goes before that.
+    What the block leaves unread is dropped. A program past its deadline (seconds) is killed with its children, as is
+    one whose block fails. Raises LabError past the deadline, else the block's own error, else as `run` does.
     """
     words = tuple(str(word) for word in argv)
     late = f"{Path(words[0]).name} did not end within {deadline:g} s"
     end = time.monotonic() + deadline
     with tempfile.TemporaryFile() as errors:
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
         process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=_environment(None),
-            start_new_session=True,
+            words, stdin=nothing, stdout=pipe, stderr=errors, env=_environment(None), start_new_session=True
         )
         timer = threading.Timer(deadline, os.killpg, (process.pid, 9))
         timer.start()
         with process:
             try:
-                yield cast(IO[bytes], process.stdout)
-                while cast(IO[bytes], process.stdout).read(1 << 20):
+                stream = cast(IO[bytes], process.stdout)
+                yield stream
+                while stream.read(1 << 20):
                     pass
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             except Exception as error:
