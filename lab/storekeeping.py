@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from lab import holding
 from lab.errors import RequestError
-from lab.inventory import Item
+from lab.inventory import LEFTOVER, STATE, Item
 from lab.store import Store
 
 IN_USE = "in use"
@@ -155,6 +155,8 @@ def _claimed(store: Store, kind: str, key: str) -> Iterator[str]:
 
 def _named(items: Sequence[Item], name: str) -> Item:
     kind, _, key = name.partition("/")
+    if kind in (STATE, LEFTOVER):
+        raise RequestError(f"{name!r} is no entry", hint="the state is kept; leftovers go with every removal")
     found = [item for item in items if item.kind == kind and key and item.key.startswith(key)]
     if len(found) == 1:
         return found[0]

@@ -146,6 +146,13 @@ def test_a_name_that_means_nothing_is_refused(store: Store, name: str, words: st
     assert "lab gc" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["state/apt", "leftover/kind-1"])
+def test_what_is_listed_and_no_entry_is_refused_with_the_reason(store: Store, name: str) -> None:
+    with pytest.raises(RequestError, match="is no entry") as caught:
+        storekeeping.candidates(inventory.entries(store), Wish(names=(name,)))
+    assert "is kept" in caught.value.hint
+
+
 def test_a_name_that_means_several_is_refused() -> None:
     items = [Item("kind", "aa1", "", 0, 0), Item("kind", "aa2", "", 0, 0)]
     with pytest.raises(RequestError, match="means 2 entries"):
