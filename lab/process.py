@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from lab.errors import HostError, LabError, NoSpaceError
 
@@ -73,6 +78,46 @@ def run(
     if check and done.status != 0:
         raise failure(done, log)
     return done
+
+
+@contextmanager
+def reading(argv: Sequence[str | Path], *, deadline: float) -> Iterator[IO[bytes]]:
+    """Run a program and yield what it prints, as it comes: for what is too much to be kept.
+
+    What the block leaves unread is dropped. A program past its deadline (seconds) is killed with its children, as is
+    one whose block fails. Raises LabError past the deadline, else the block's own error, else as `run` does.
+    """
+    words = tuple(str(word) for word in argv)
+    late = f"{Path(words[0]).name} did not end within {deadline:g} s"
+    end = time.monotonic() + deadline
+    with tempfile.TemporaryFile() as errors:
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        process = subprocess.Popen(
+            words, stdin=nothing, stdout=pipe, stderr=errors, env=_environment(None), start_new_session=True
+        )
+        timer = threading.Timer(deadline, os.killpg, (process.pid, 9))
+        timer.start()
+        with process:
+            try:
+                stream = cast(IO[bytes], process.stdout)
+                yield stream
+                while stream.read(1 << 20):
+                    pass
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            except Exception as error:
+                if time.monotonic() < end:
+                    raise
+                raise LabError(late) from error
+            finally:
+                timer.cancel()
+                timer.join()
+                # Nobody has waited for it yet, so its number is nobody else's.
+                os.killpg(process.pid, 9)
+        if process.returncode == -9 and time.monotonic() >= end:
+            raise LabError(late)
+        if process.returncode != 0:
+            errors.seek(0)
+            raise failure(Completed(words, process.returncode, b"", errors.read()), None)
 
 
 def failure(done: Completed, log: Path | None) -> LabError:

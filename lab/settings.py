@@ -35,6 +35,7 @@ class Settings(BaseModel):
     mirror: str = Field("", description="address of the Debian archive, instead of the host's own or the template's")
     security_mirror: str = Field("", description="address of the Debian security archive, likewise")
     allow_expired: bool = Field(False, description="take archives whose Release file is past its Valid-Until date")
+    offline: bool = Field(False, description="never use the network: what is not in the store is an error")
     catalog_hours: float = Field(24, ge=0, description="age at which a catalogue is read from the archive again")
     accel: str = Field("auto", pattern="^(auto|kvm|tcg)$", description="auto, kvm or tcg")
     cpu_features: str = Field(

@@ -3,6 +3,9 @@
 An entry is a folder `entries/<kind>/<key>/` made from inputs that are all in its key. Beside its files lie
 `entry.json` (inputs, provenance, a digest of every file's content) and `seen.json` (the files' stat data when the
 content was last checked): as long as no file's stat data changed, the content is not read again.
+
+Whoever got an entry holds it (lab/holding.py) as long as its `Store` lives: lab/storekeeping.py removes only what
+nobody holds.
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lab.errors import HostError, LabError, NoSpaceError
+from lab.holding import Holds
 
+_MAKE_ROOM = "lab gc lists what can go; or set LAB_STORE to another disk"
 _LOCK_DEADLINE = 3600.0
-_CHUNK = 1 << 20
+_DISCARDED = "-discarded"
 
 Json = dict[str, Any]
 
@@ -46,6 +51,7 @@ class Store:
         self.root = root
         self._min_free = min_free_mib << 20
         self._notice = notice
+        self._holds = Holds()
         with translate_disk_errors(root):
             for name in ("entries", "locks", "tmp", "state"):
                 (root / name).mkdir(parents=True, exist_ok=True)
@@ -67,19 +73,26 @@ class Store:
             return self._fill(kind, key, inputs, fill)
 
     def find(self, kind: str, inputs: Json) -> Entry | None:
-        """The entry made from `inputs`, if it is there and whole; a damaged one is removed and None returned."""
+        """The entry made from `inputs`, if it is there and whole; a damaged one is removed and None returned.
+
+        What is found is held, and counts as used now.
+        """
         key = key_of(inputs)
-        place = self.root / "entries" / kind / key
-        found = _whole(kind, place)
+        place = self._place(kind, key)
+        found = self._use(kind, place)
         if found is not None or not place.exists():
             return found
         with self.lock(f"{kind}-{key}"):
             # Looked at again: who held the lock before us may have made it again.
-            found = _whole(kind, place)
+            found = self._use(kind, place)
             if found is None and place.exists():
                 self._notice(f"{kind} {key} in the store is damaged: making it again")
-                self._discard(place)
+                self.discard(kind, key)
             return found
+
+    def has(self, kind: str, inputs: Json) -> bool:
+        """Is there such an entry? To ask is no use of it, and does not tell whether it is whole."""
+        return (self._place(kind, key_of(inputs)) / "entry.json").is_file()
 
     def state(self, name: str) -> Path:
         """A folder that outlives runs and is not content-addressed (apt's lists, verdicts of probes)."""
@@ -104,21 +117,42 @@ class Store:
         finally:
             lock.release()
 
-    def sweep(self) -> None:
-        """Remove what killed runs left half made: any temporary folder whose lock nobody holds."""
-        for folder in (self.root / "tmp").iterdir():
-            lock = FileLock(self.root / "locks" / f"{folder.name}.lock")
-            try:
-                with lock.acquire(timeout=0):
-                    shutil.rmtree(folder, ignore_errors=True)
-            except Timeout:
-                continue
+    def sweep(self, *, dry: bool = False) -> list[Path]:
+        """Remove what killed runs left half made, any temporary folder whose lock nobody holds; returns those.
+
+        With `dry` they are only returned.
+        """
+        left: list[Path] = []
+        for folder in sorted((self.root / "tmp").iterdir()):
+            lock = FileLock(self.root / "locks" / f"{folder.name.removesuffix(_DISCARDED)}.lock")
+            # Tidying only: a lock that somebody holds, or that cannot be made on a full disk, keeps nobody from a run.
+            with suppress(Timeout, OSError), lock.acquire(timeout=0):
+                left.append(folder)
+                if not dry:
+                    remove_tree(folder)
+        return left
+
+    def discard(self, kind: str, key: str) -> None:
+        """Take an entry away in one step, so that no reader ever sees half of it. The caller holds the entry's lock."""
+        place = self._place(kind, key)
+        aside = self.root / "tmp" / f"{kind}-{key}{_DISCARDED}"
+        remove_tree(aside)
+        with suppress(FileNotFoundError):
+            place.rename(aside)
+        remove_tree(aside)
+
+    def _place(self, kind: str, key: str) -> Path:
+        return self.root / "entries" / kind / key
+
+    def _use(self, kind: str, place: Path) -> Entry | None:
+        # Held before it is looked at: from then on nobody takes it away.
+        return _whole(kind, place) if self._holds.take(place) else None
 
     def _fill(self, kind: str, key: str, inputs: Json, fill: Callable[[Path], Json]) -> Entry:
         self._demand_space()
         making = self.root / "tmp" / f"{kind}-{key}"
-        shutil.rmtree(making, ignore_errors=True)
-        place = self.root / "entries" / kind / key
+        remove_tree(making)
+        place = self._place(kind, key)
         try:
             with translate_disk_errors(self.root):
                 files = making / "files"
@@ -127,27 +161,20 @@ class Store:
                 record = {"inputs": inputs, "provenance": provenance, "content": content_digest(files)}
                 (making / "entry.json").write_text(json.dumps(record, indent=1, sort_keys=True))
                 place.parent.mkdir(parents=True, exist_ok=True)
-                self._discard(place)
+                self.discard(kind, key)
                 making.rename(place)
         finally:
-            shutil.rmtree(making, ignore_errors=True)
+            remove_tree(making)
         _remember(place)
+        self._holds.take(place)
         return Entry(kind, key, place / "files", provenance)
-
-    def _discard(self, place: Path) -> None:
-        """Take an entry away in one step, so that no reader ever sees half of it."""
-        aside = self.root / "tmp" / f"{place.parent.name}-{place.name}-discarded"
-        shutil.rmtree(aside, ignore_errors=True)
-        if place.exists():
-            place.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
 
     def _demand_space(self) -> None:
         free = shutil.disk_usage(self.root).free
         if free < self._min_free:
             raise NoSpaceError(
                 f"{free >> 20} MiB are free at {self.root}, and {self._min_free >> 20} MiB are needed",
-                hint="free some space, or set LAB_STORE to another disk",
+                hint=_MAKE_ROOM,
             )
 
 
@@ -158,9 +185,7 @@ def translate_disk_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpaceError(
-                f"no space left on the disk of {root}", hint="free some space, or set LAB_STORE to another disk"
-            ) from error
+            raise NoSpaceError(f"no space left on the disk of {root}", hint=_MAKE_ROOM) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise HostError(
                 f"{error.filename or root} cannot be written: {error.strerror}",
@@ -172,6 +197,23 @@ def translate_disk_errors(root: Path) -> Iterator[None]:
 def key_of(inputs: Mapping[str, Any]) -> str:
     """The key of an entry: a digest of everything it is made from."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder, or whatever is there, as far as it can be; packages bring folders that not even we may write."""
+    if path.is_dir() and not path.is_symlink():
+        with suppress(OSError):
+            shutil.rmtree(path)
+            return
+        for parent, folders, _ in os.walk(path):
+            for folder in [Path(parent), *(Path(parent) / name for name in folders)]:
+                with suppress(OSError):
+                    if not folder.is_symlink():
+                        folder.chmod(0o700)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def file_digest(path: Path) -> str:
@@ -243,6 +285,6 @@ def _read_json(path: Path) -> Json | None:
     """The file's object, or None when it is absent or not JSON: a damaged record counts as no record."""
     try:
         value = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None

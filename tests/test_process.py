@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import HostError, LabError, NoSpaceError
-from lab.process import ProgramFailedError, run, spawn, which
+from lab.process import ProgramFailedError, reading, run, spawn, which
 from tests.support import wait
 
 
@@ -137,6 +137,45 @@ def test_an_interrupt_ends_the_program_and_passes_on(tmp_path: Path) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    wait.until(lambda: wait.gone(pid_in(pid)), "the program's end")
+
+
+def read_of(argv: list[str], deadline: float, error: Exception | None = None) -> bytes:
+    """The first line of what a program prints; then `error` out of the block, where one is given."""
+    with reading(argv, deadline=deadline) as stream:
+        line = stream.readline()
+        if error:
+            raise error
+    return line
+
+
+def test_what_a_program_prints_is_read_as_it_comes_and_the_rest_is_dropped() -> None:
+    with reading(shell("printf abc; head -c 1000000 /dev/zero"), deadline=10) as stream:
+        assert stream.read(3) == b"abc"
+
+
+def test_a_program_that_fails_after_it_was_read_says_why() -> None:
+    with pytest.raises(ProgramFailedError, match=r"sh failed with status 3(.|\n)*broken"):
+        read_of(shell("echo some; echo broken >&2; exit 3"), 10)
+
+
+@pytest.mark.parametrize("script", ["sleep 1000", "exec >&-; sleep 1000"], ids=["silent", "done printing"])
+def test_a_program_that_is_read_ends_at_its_deadline_with_its_children(tmp_path: Path, script: str) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(LabError, match=r"sh did not end within 0\.5 s"):
+        read_of(shell(f"echo $$ >{pid}; {script}; true"), 0.5)
+    wait.until(lambda: wait.gone(pid_in(pid)), "the program's end")
+
+
+def test_a_deadline_explains_what_the_block_made_of_the_early_end() -> None:
+    with pytest.raises(LabError, match="did not end within"):
+        read_of(["sleep", "1000"], 0.3, ValueError("torn"))
+
+
+def test_a_block_that_fails_ends_the_program_and_its_error_passes_on(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(ValueError, match="enough"):
+        read_of(shell(f"echo $$ >{pid}; echo x; sleep 1000"), 60, ValueError("enough"))
     wait.until(lambda: wait.gone(pid_in(pid)), "the program's end")
 
 

@@ -182,6 +182,35 @@ def test_a_fill_after_a_killed_one_starts_from_an_empty_folder(store: Store) -> 
     assert [path.name for path in entry.files.iterdir()] == ["file"]
 
 
+def test_a_killed_fill_harms_nothing_else_in_the_store(store: Store) -> None:
+    other = store.get("kind", {"what": "another"}, Filler())
+    with _filling(store.root) as process:
+        process.kill()
+        process.wait(10)
+    assert Store(store.root).find("kind", {"what": "another"}) == other
+    assert Store(store.root).find("kind", INPUTS) is None
+    assert Store(store.root).get("kind", INPUTS, Filler()).provenance == {"made": 1}
+    store.sweep()
+    assert len(leftovers(store)) == 2, "the two entries, and nothing half made"
+
+
+def test_what_was_half_removed_is_swept(store: Store) -> None:
+    entry = store.get("kind", INPUTS, Filler())
+    aside = store.root / "tmp" / f"kind-{entry.key}-discarded"
+    entry.files.parent.rename(aside)
+    store.sweep()
+    assert leftovers(store) == []
+
+
+def test_a_sweep_that_only_looks_removes_nothing(store: Store) -> None:
+    left = store.root / "tmp" / "kind-1"
+    left.mkdir()
+    assert store.sweep(dry=True) == [left]
+    assert left.exists()
+    assert store.sweep() == [left]
+    assert not left.exists()
+
+
 def test_state_outlives_stores(store: Store) -> None:
     (store.state("verdicts") / "one").write_text("1")
     assert (Store(store.root).state("verdicts") / "one").read_text() == "1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,44 @@ def binary_record(entry: Path) -> None:
     (entry / "entry.json").write_bytes(b"\xff\xfe\x00")
 
 
-DAMAGES = [truncate, remove, add, same_size_and_time, empty_record, torn_record, record_of_another_type, binary_record]
+def no_record(entry: Path) -> None:
+    (entry / "entry.json").unlink()
+
+
+def no_files(entry: Path) -> None:
+    shutil.rmtree(entry / "files")
+
+
+def only_its_folder(entry: Path) -> None:
+    for path in entry.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def a_file_in_its_place(entry: Path) -> None:
+    shutil.rmtree(entry)
+    entry.write_text("")
+
+
+def a_folder_as_record(entry: Path) -> None:
+    (entry / "entry.json").unlink()
+    (entry / "entry.json").mkdir()
+
+
+DAMAGES = [
+    truncate,
+    remove,
+    add,
+    same_size_and_time,
+    empty_record,
+    torn_record,
+    record_of_another_type,
+    binary_record,
+    no_record,
+    no_files,
+    only_its_folder,
+    a_file_in_its_place,
+    a_folder_as_record,
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -62,6 +100,7 @@ def test_a_damaged_entry_is_noticed_and_made_again(store: Store, damage: Callabl
     assert filler.calls == 2
     assert (again.files / "file").read_text() == "content"
     assert [path.name for path in again.files.iterdir()] == ["file"]
+    assert leftovers(store) == [again.files.parent]
 
 
 def test_damage_is_told_to_the_user(tmp_path: Path) -> None:

@@ -51,11 +51,24 @@ _UNREACHABLE = (
 _EXPIRED = "is expired"
 _UNSIGNED = "is not signed"
 _REFUSED = re.compile(r"Failed to fetch \S+/InRelease  [45]\d\d ")
+_GONE = re.compile(r"\b(404|410)  \S")
 _STATUS = re.compile(r"\b[45]\d\d  \S")  # apt prints "404  Not Found [IP: ...]"
 
 
 class UnavailableError(ArchiveError):
     """An archive was silent or out of date: the lab may go on without it. A lying archive is never this."""
+
+
+class GoneError(ArchiveError):
+    """An archive answers, and has that very file no more: a newer version has taken its place."""
+
+
+def demand_online(settings: Settings, what: str) -> None:
+    """UnavailableError when the user keeps the lab off the network, where `what` would have to be fetched."""
+    if settings.offline:
+        raise UnavailableError(
+            f"offline: {what} is not in the store", hint="run once without --offline (LAB_OFFLINE), to fetch it"
+        )
 
 
 def options(settings: Settings) -> dict[str, str]:
@@ -135,6 +148,11 @@ def is_unreachable(error: LabError) -> bool:
     if _EXPIRED in error.output:
         return False
     return any(word in error.output for word in _UNREACHABLE) or _STATUS.search(error.output) is not None
+
+
+def is_gone(error: ProgramFailedError) -> bool:
+    """Did apt's helper fail because the archive has no such file (any more)?"""
+    return _GONE.search(error.output) is not None
 
 
 def archive_error(error: ProgramFailedError, name: str, uri: str, log: Path | None = None) -> ArchiveError:

@@ -49,7 +49,7 @@ class AptRoot:
         """Read the suite's lists again when they are older than settings.catalog_hours.
 
         With the archive silent and old lists at hand: a notice. Raises ArchiveError when it is silent and there are
-        none, and always when a signature, a hash or a date is wrong.
+        none, and always when a signature, a hash or a date is wrong. Offline any lists will do.
         """
         if not self.is_fresh():
             with self._store.lock(f"apt-{self._name}"):
@@ -58,7 +58,9 @@ class AptRoot:
         self.warn_if_expired()
 
     def is_fresh(self) -> bool:
-        """Are there lists that are not older than settings.catalog_hours?"""
+        """Are there lists that are not older than settings.catalog_hours, or, offline, any?"""
+        if self._settings.offline:
+            return self._in_release() is not None
         try:
             age = time.time() - (self._root / "updated").stat().st_mtime
         except FileNotFoundError:
@@ -81,6 +83,7 @@ class AptRoot:
         if path is None and self._in_release() is not None:
             return []
         if path is None:
+            aptconf.demand_online(self._settings, f"the list of {self.suite.name} for {self.arch.name}")
             raise ArchiveError(f"there are no lists of {self.suite.name}", hint="check the network, then run again")
         info = path.stat()
         stamp = [path.name, info.st_mtime_ns, info.st_size]
@@ -112,7 +115,11 @@ class AptRoot:
         return release.signer(path, self.suite.keyring)
 
     def download(self, package: Package, folder: Path) -> Path:
-        """Fetch a package's file into `folder`; ArchiveError when it cannot be had or is not what the lists say."""
+        """Fetch a package's file into `folder`.
+
+        ArchiveError when it cannot be had (GoneError: not any more) or is not what the lists say.
+        """
+        aptconf.demand_online(self._settings, f"{package.name} {package.version}")
         target = folder / Path(package.filename).name
         url = f"{self.suite.uri}/{package.filename}"
         try:
@@ -122,6 +129,11 @@ class AptRoot:
                 env={"APT_CONFIG": str(self._config())},
             )
         except ProgramFailedError as error:
+            if aptconf.is_gone(error):
+                raise aptconf.GoneError(
+                    f"the archive of {self.suite.name} has {package.name} {package.version} no more",
+                    hint="read the lists again (LAB_CATALOG_HOURS=0), or use a mirror that keeps old packages",
+                ) from error
             raise aptconf.archive_error(error, f"{package.name} {package.version}", self.suite.uri) from error
         if file_digest(target) != package.sha256:
             target.unlink()
@@ -132,6 +144,7 @@ class AptRoot:
         return target
 
     def _update(self) -> None:
+        aptconf.demand_online(self._settings, f"the list of {self.suite.name} for {self.arch.name}")
         try:
             process.run(
                 [process.which("apt-get", package="apt"), "update"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote
 
 from lab import process
@@ -17,9 +18,11 @@ from lab.archives.sources import Suite
 from lab.errors import ArchiveError, RequestError
 from lab.process import ProgramFailedError
 from lab.settings import Settings
+from lab.store import file_digest
 
 _DEADLINE = 900.0
 _LOST = re.compile(r"Unable to locate package \S+|Version \S+ for \S+ was not found")
+_NOT_PINNED = "take what the archive has now: write lab.lock anew"
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _FOLDERS = ("proc", "dev", "sys", "run", "tmp", "root")
 _DROPPED = ("doc", "man", "locale", "info")
@@ -40,34 +43,87 @@ class RootRecipe:
     arch: Arch
 
 
-def extract_root(
-    recipe: RootRecipe, folder: Path, *, settings: Settings, log: Path, notice: Callable[[str], None]
-) -> dict[str, str]:
-    """Extract the recipe's packages and all they depend on into the empty `folder`; returns {package: version}.
+@dataclass(frozen=True)
+class Exact:
+    """One package to the bit: its version, and the SHA-256 of its file."""
 
-    Nothing is configured: there is no /etc/passwd and no ld.so.cache. What differs from host to host (device nodes,
-    host name, apt's settings) is not there either. Raises ArchiveError when the archive is silent or not to be trusted.
+    version: str
+    sha256: str
+
+
+class Extracted(dict[str, str]):
+    """What is in a root, {package: version}; `digests` are {package: SHA-256 of its file}."""
+
+    def __init__(self, packages: Mapping[str, Exact]) -> None:
+        super().__init__({name: package.version for name, package in packages.items()})
+        self.digests = {name: package.sha256 for name, package in packages.items()}
+
+
+_NO_PINS: Mapping[str, Exact] = MappingProxyType({})
+
+
+def extract_root(
+    recipe: RootRecipe,
+    folder: Path,
+    *,
+    settings: Settings,
+    log: Path,
+    notice: Callable[[str], None],
+    pins: Mapping[str, Exact] = _NO_PINS,
+) -> Extracted:
+    """Extract the recipe's packages and all they depend on into the empty `folder`; returns what that is.
+
+    With `pins` (from an earlier extraction of the recipe) it is exactly these, or an error. Nothing is configured:
+    there is no /etc/passwd and no ld.so.cache. What differs from host to host (device nodes, host name, apt's settings)
+    is not there either. Raises ArchiveError when the archive is silent or not to be trusted, or has what is pinned no
+    more.
     """
     if not recipe.suites or not recipe.packages:
         raise RequestError("a root file system needs a suite and a package", hint="complete the recipe")
+    aptconf.demand_online(settings, f"a root of {recipe.suites[0].name} with {', '.join(recipe.packages)}")
+    words = [f"{name}={pin.version}" for name, pin in sorted(pins.items())] or list(recipe.packages)
     try:
-        process.run(_argv(recipe, folder, settings), deadline=_DEADLINE, log=log)
+        process.run(_argv(recipe, words, folder, settings), deadline=_DEADLINE, log=log)
     except ProgramFailedError as error:
-        names = ", ".join(suite.name for suite in recipe.suites)
-        if lost := _LOST.search(error.output):
-            hint = "correct the recipe, or read the suite's lists again if the package was replaced"
-            raise ArchiveError(f"{names}: {lost[0]}", hint=hint, log=log) from error
-        raise aptconf.archive_error(error, names, recipe.suites[0].uri, log) from error
+        raise _failure(error, recipe, log, pinned=bool(pins)) from error
     for path in sorted((folder / "var/lib/apt/lists").glob("*_InRelease")):
         if warning := release.expiry_notice(path, release.suite_of(path)):
             notice(warning)
-    versions = _versions(folder / "var/cache/apt/archives")
+    packages = _packages(folder / "var/cache/apt/archives")
+    if pins:
+        _demand_pins(packages, pins, log)
     _tidy(folder)
     _complete(folder)
-    return versions
+    return Extracted(packages)
 
 
-def _argv(recipe: RootRecipe, folder: Path, settings: Settings) -> list[str]:
+def _failure(error: ProgramFailedError, recipe: RootRecipe, log: Path, *, pinned: bool) -> ArchiveError:
+    names = ", ".join(suite.name for suite in recipe.suites)
+    lost = list(dict.fromkeys(match[0] for match in _LOST.finditer(error.output)))
+    if not lost:
+        return aptconf.archive_error(error, names, recipe.suites[0].uri, log)
+    hint = "correct the recipe, or read the suite's lists again if the package was replaced"
+    return ArchiveError(f"{names}: {'; '.join(lost)}", hint=_NOT_PINNED if pinned else hint, log=log)
+
+
+def _demand_pins(packages: Mapping[str, Exact], pins: Mapping[str, Exact], log: Path) -> None:
+    """ArchiveError unless the packages are the pinned ones, all of them and no other."""
+    for name in sorted({*packages, *pins}):
+        found, pinned = packages.get(name), pins.get(name)
+        if found == pinned:
+            continue
+        if found is None or pinned is None:
+            what = (
+                f"{name} was {'not ' if found is None else ''}extracted and is {'not ' if pinned is None else ''}pinned"
+            )
+        elif found.version != pinned.version:
+            what = f"{name} is pinned to {pinned.version}, and the archive gave {found.version}"
+        else:
+            what = f"{name} {found.version} is not the file that is pinned: its SHA-256 differs"
+        raise ArchiveError(what, hint=_NOT_PINNED, log=log)
+
+
+def _argv(recipe: RootRecipe, packages: Sequence[str], folder: Path, settings: Settings) -> list[str]:
     # Debian's unprivileged mode needs user namespaces; extracting needs no privilege at all.
     mode = "root" if os.geteuid() == 0 else "chrootless"
     options = aptconf.options(settings)
@@ -81,7 +137,7 @@ def _argv(recipe: RootRecipe, folder: Path, settings: Settings) -> list[str]:
         f"--mode={mode}",
         "--format=directory",
         f"--architectures={recipe.arch.name}",
-        f"--include={','.join(recipe.packages)}",
+        f"--include={','.join(packages)}",
         "--skip=cleanup/apt",  # the names of the packages' files tell what was extracted
         f"--setup-hook={_MERGE_HOOK}",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _DROPPED),
@@ -92,10 +148,12 @@ def _argv(recipe: RootRecipe, folder: Path, settings: Settings) -> list[str]:
     ]
 
 
-def _versions(archives: Path) -> dict[str, str]:
-    """{package: version} out of files such as busybox-static_1%3a1.38.0-3_amd64.deb."""
-    matches = [_DEBIAN_FILE.fullmatch(path.name) for path in sorted(archives.glob("*.deb"))]
-    return {match["name"]: unquote(match["version"]) for match in matches if match}
+def _packages(archives: Path) -> dict[str, Exact]:
+    """Every package by its name, out of files such as busybox-static_1%3a1.38.0-3_amd64.deb."""
+    files = {path: _DEBIAN_FILE.fullmatch(path.name) for path in sorted(archives.glob("*.deb"))}
+    return {
+        match["name"]: Exact(unquote(match["version"]), file_digest(path)) for path, match in files.items() if match
+    }
 
 
 def _tidy(folder: Path) -> None:

@@ -20,15 +20,22 @@ from lab.store import translate_disk_errors
 # Held in memory as a whole: enough for a script, and `lab run` is no way to move files.
 MAX_STDIN = 1 << 20
 
+
+def _go_offline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        ctx.obj = ctx.obj.model_copy(update={"offline": True})
+
+
 _OPTIONS = (
     click.option("--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"),
     click.option("--arch", default="", metavar="ARCH", help="Architecture; the host's own when not given."),
     click.option("--driver", default="", metavar="NAME:MODE", help="The driver to load; none when not given."),
+    click.option("--offline", is_flag=True, expose_value=False, callback=_go_offline, help="As `lab --offline`."),
 )
 
 
 def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --kernel, --arch and --driver."""
+    """Give a command --kernel, --arch, --driver and --offline."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

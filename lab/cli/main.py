@@ -13,7 +13,9 @@ import click
 
 from lab.cli.context import ReaderGoneError
 from lab.cli.doctor import doctor
+from lab.cli.gc import gc
 from lab.cli.kernel import kernel
+from lab.cli.lock import lock
 from lab.cli.run import run
 from lab.cli.shell import shell
 from lab.errors import ExitCode, LabError
@@ -22,8 +24,8 @@ from lab.settings import load
 
 # These return the guest's own status, so that the lab's failures need one of their own.
 _RETURN_THE_GUESTS = frozenset({"run", "exec"})
-# It tells what is wrong with the host instead of ending because of it.
-_LOOK_ONLY = frozenset({"doctor"})
+# They tell what is wrong with the host, or mend it, instead of ending because of it.
+_LOOK_ONLY = frozenset({"doctor", "gc"})
 _BY_SIGNAL = 128  # as shells say it
 
 
@@ -41,16 +43,20 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kernel-lab", prog_name="lab", message="%(prog)s %(version)s")
+@click.option("--offline", is_flag=True, help="Never use the network, only what is in the store.")
 @click.pass_context
-def lab(ctx: click.Context) -> None:
+def lab(ctx: click.Context, offline: bool) -> None:
     """A kernel-in-VM lab for drivers that watch system calls."""
-    ctx.obj = load()
+    settings = load()
+    ctx.obj = settings.model_copy(update={"offline": True}) if offline else settings
     if ctx.invoked_subcommand not in _LOOK_ONLY:
         reap(ctx.obj.run_dir)
 
 
 lab.add_command(doctor)
+lab.add_command(gc)
 lab.add_command(kernel)
+lab.add_command(lock)
 lab.add_command(run)
 lab.add_command(shell)
 

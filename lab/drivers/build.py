@@ -13,6 +13,7 @@ from debian.debian_support import Version
 
 from lab.arches import Arch, host
 from lab.archives.aptroot import AptRoot
+from lab.archives.debs import unpack_deb
 from lab.archives.sources import Sources
 from lab.drivers.manifest import DriverMode, Source
 from lab.errors import ArchiveError, BuildError, UnsupportedError
@@ -20,12 +21,11 @@ from lab.images.builder import Builder, builder_root
 from lab.images.programs import first_error
 from lab.kernels.headers import BuildTree, build_tree
 from lab.kernels.kernel import Kernel
-from lab.process import run
 from lab.settings import Settings
 from lab.store import Store, content_digest, key_of
 
 _BUILD_DEADLINE = 900.0
-_UNPACK_DEADLINE = 60.0
+_STRIP_DEADLINE = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _build(job: _Work, sources: _Sources) -> None:
     shutil.copy(built, job.folder / "debug.ko")
     # What is loaded goes without debug information: it travels into every machine.
     strip = job.builder.run(
-        [_program(job.kernel.arch, "strip"), "--strip-debug", built.name], work=work, deadline=_UNPACK_DEADLINE
+        [_program(job.kernel.arch, "strip"), "--strip-debug", built.name], work=work, deadline=_STRIP_DEADLINE
     )
     if strip.status != 0:
         raise BuildError(f"strip failed: {strip.stderr.decode(errors='replace')}")
@@ -172,7 +172,7 @@ def _fetch_package(source: Source, store: Store, settings: Settings, notice: Cal
     def fill(folder: Path) -> dict[str, Any]:
         notice(f"fetching {newest.name} {newest.version}")
         package = archive.download(newest, folder)
-        run(["dpkg-deb", "-x", package, folder / "unpacked"], deadline=_UNPACK_DEADLINE)
+        unpack_deb(package, folder / "unpacked")
         package.unlink()
         return {**inputs, "suite": source.suite, "signed_by": archive.signed_by()}
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from lab import arches, process
+from lab import arches
 from lab.arches import Arch
 from lab.archives.aptroot import AptRoot, Package
+from lab.archives.debs import unpack_deb
 from lab.archives.sources import Sources, compilers_suite
 from lab.errors import ArchiveError, UnsupportedError
 from lab.kernels.kernel import HeaderPackages, Kernel, LocalTree
@@ -20,7 +21,6 @@ from lab.kernels.tree import source_packages
 from lab.settings import Settings
 from lab.store import Store
 
-_UNPACK_DEADLINE = 300.0
 _SOURCES = "/usr/src"
 # Where each compiler is the distribution's own; a tree that names another gets the nearest newer one.
 _COMPILERS = {10: "bullseye", 12: "bookworm", 14: "trixie", 16: "sid"}
@@ -70,7 +70,7 @@ def _from_packages(
     def fill(folder: Path) -> dict[str, Any]:
         for root, package in (*((own, package) for package in headers.packages), *((kbuild,) if kbuild else ())):
             deb = root.download(package, folder)
-            process.run([process.which("dpkg-deb", package="dpkg"), "-x", deb, folder], deadline=_UNPACK_DEADLINE)
+            unpack_deb(deb, folder)
             deb.unlink()
         _gather(folder)
         if arch != arches.host():

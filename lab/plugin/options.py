@@ -19,6 +19,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--arch", metavar="LIST", help="architectures: amd64 (comma-separated)")
     group.addoption("--driver", metavar="LIST", help="drivers: NAME:MODE or PATH/driver.toml:MODE (comma-separated)")
     group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="hardware virtualization or emulation")
+    group.addoption("--offline", action="store_true", help="never use the network, only what is in the store")
     group.addoption(
         "--bundle-dir", type=Path, default=Path("lab-bundles"), metavar="DIR", help="where evidence of failures goes"
     )

@@ -120,6 +120,5 @@ class Session:
 
 
 def _settings(config: pytest.Config) -> lab_settings.Settings:
-    found = lab_settings.load()
-    accel = config.getoption("accel")
-    return found.model_copy(update={"accel": accel}) if accel else found
+    chosen = {name: config.getoption(name) for name in ("accel", "offline")}
+    return lab_settings.load().model_copy(update={name: value for name, value in chosen.items() if value})

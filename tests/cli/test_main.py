@@ -49,7 +49,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == ExitCode.OK
     said = capsys.readouterr().out
-    assert all(name in said for name in ("doctor", "kernel", "run", "shell"))
+    assert all(name in said for name in ("doctor", "gc", "kernel", "lock", "run", "shell"))
 
 
 @pytest.mark.parametrize("argv", [["nosuch"], ["run"], ["run", "--deadline", "soon", "true"], ["doctor", "--fast"]])
@@ -70,6 +70,27 @@ def test_an_error_of_the_labs_is_its_text_and_its_code(
     command(name, fail(MachineLostError("the machine died", hint="look", log=Path("/a/log"))))
     assert main([name]) == status
     assert capsys.readouterr().err == "lab: the machine died\nNext: look\nLog: /a/log\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--offline", "run", "true"],
+        ["run", "--offline", "true"],
+        ["--offline", "kernel", "list"],
+    ],
+)
+def test_offline_nothing_is_asked_of_an_archive(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) in (ExitCode.RUN_FAILED, ExitCode.CHECK_FAILED)
+    said = capsys.readouterr().err
+    assert "lab: offline: the list of bullseye for amd64 is not in the store" in said
+    assert "cannot be reached" not in said
+
+
+def test_doctor_offline_asks_no_archive(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--offline", "doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if "archive," in line] == ["note", "note"]
 
 
 def test_ctrl_c_is_130(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -9,22 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import Place
+from tests.support.namespaces import NOBODY, with_small_disk, without_network
+from tests.support.runs import Place, until
 
 ONE = "scenarios/capture/test_open.py::test_an_open_of_a_missing_file_is_reported_with_its_error"
-# A network namespace with nothing but loopback; as root, or with a user namespace in which we are root.
-NO_NETWORK = ["unshare", "--net", *([] if os.getuid() == 0 else ["--map-root-user"])]
-# A new namespace's loopback is down, and a fresh host may have no ip(8): SIOCSIFFLAGS with IFF_UP.
-LOOPBACK_UP = """
-import fcntl, os, socket, struct, sys
-with socket.socket() as any_socket:
-    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-
-
-def without_network(command: list[str]) -> list[str]:
-    return [*NO_NETWORK, sys.executable, "-c", LOOPBACK_UP, *command]
+LAB = [sys.executable, "-c", "from lab.cli.main import entrypoint; entrypoint()"]
 
 
 def test_with_a_filled_store_a_run_needs_no_archive(tmp_path: Path) -> None:
@@ -32,6 +22,40 @@ def test_with_a_filled_store_a_run_needs_no_archive(tmp_path: Path) -> None:
     done = place.run(without_network(place.pytest(ONE)))
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_offline_a_filled_store_is_all_a_run_needs_and_no_archive_is_missed(tmp_path: Path) -> None:
+    place = Place(tmp_path, {"LAB_CATALOG_HOURS": "0"})
+    done = place.run(without_network(place.pytest(ONE, "--offline")))
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    assert "reached" not in done.stdout
+
+
+def test_offline_a_command_runs_in_a_guest_out_of_a_filled_store(tmp_path: Path) -> None:
+    place = Place(tmp_path, {"LAB_CATALOG_HOURS": "0"})
+    done = place.run(without_network([*LAB, "run", "--offline", "--", "uname", "-s"]))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "Linux"
+    assert "reached" not in done.stdout
+
+
+def test_offline_with_an_empty_store_one_sentence_says_what_is_lacking(tmp_path: Path) -> None:
+    place = Place(tmp_path, {"LAB_STORE": str(tmp_path / "store"), "LAB_OFFLINE": "1"})
+    done = place.run(place.pytest(ONE))
+    assert done.returncode == 1, done.stdout
+    assert "is not in the store" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_what_a_running_machine_uses_is_not_collected(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    with place.start([*LAB, "run", "--", "sleep", "1000"]) as run:
+        until(lambda: bool(list(place.machines.glob("*/record.json"))), 120)
+        listed = json.loads(place.run([*LAB, "gc", "--json"]).stdout)
+        run.kill()
+    used = {row["kind"] for row in listed["items"] if row["in_use"]}
+    assert used >= {"kernel", "image", "initrd", "qemu"}
 
 
 def test_with_an_empty_store_and_no_archive_one_sentence_says_so(tmp_path: Path) -> None:
@@ -48,9 +72,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_store_good(tmp_path: Path) -
     store.mkdir()
     place = Place(tmp_path, {"LAB_STORE": str(store), "LAB_MIN_FREE_MIB": "0"})
     run = shlex.join(place.pytest(ONE))
-    inner = f"mount -t tmpfs -o size=64m tmpfs {store} && {run}; status=$?; ls {store}/tmp; exit $status"
-    prefix = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-    done = place.run([*prefix, "sh", "-c", inner])
+    inner = f"{run}; status=$?; ls {store}/tmp; exit $status"
+    done = place.run(with_small_disk(store, "size=64m", ["sh", "-c", inner]))
     assert done.returncode == 1, done.stdout
     assert "no space left" in done.stdout
     assert "Traceback" not in done.stdout
@@ -66,9 +89,7 @@ def test_too_little_free_space_is_said_before_anything_is_fetched(tmp_path: Path
 
 @pytest.mark.skipif(os.getuid() != 0, reason="this whole run is one without root already")
 def test_a_user_without_root_fetches_builds_and_runs(tmp_path: Path) -> None:
-    # In a user namespace with one ordinary id: no powers over the host, and none within.
     place = Place(tmp_path, {"LAB_STORE": str(tmp_path / "store"), "HOME": str(tmp_path), "LAB_ACCEL": "tcg"})
-    prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    done = place.run(place.pytest(ONE, prefix=prefix))
+    done = place.run(place.pytest(ONE, prefix=NOBODY))
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout

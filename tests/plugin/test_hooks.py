@@ -211,3 +211,18 @@ def test_a_wrong_setting_is_a_usage_error_that_names_it(run: Any, monkeypatch: p
     result = run(PASSING)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*LAB_CPUS*"])
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "offline"), [([], "", False), (["--offline"], "", True), ([], "1", True)]
+)
+def test_offline_is_an_option_and_a_setting(
+    run: Any, monkeypatch: pytest.MonkeyPatch, options: list[str], variable: str, offline: bool
+) -> None:
+    monkeypatch.setenv("LAB_OFFLINE", variable)
+    source = f"""
+from lab.plugin.fixtures import SESSION
+def test_it(request):
+    assert request.config.stash[SESSION].settings.offline is {offline}
+"""
+    assert run(source, *options).ret == 0

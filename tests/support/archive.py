@@ -14,6 +14,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from lab import process
 
@@ -52,11 +53,12 @@ def signing_key() -> Iterator[Key]:
 
 @dataclass
 class Archive:
-    """An archive below `root`: `add` packages, `publish` suites, then `serve`."""
+    """An archive below `root`: `add` packages, `publish` suites, then `serve`; `asked` is what it was asked for."""
 
     root: Path
     key: Key
     arch: str = "amd64"
+    asked: list[str] = field(default_factory=list)
     _stanzas: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, suite: str, name: str, version: str, files: Mapping[str, str], depends: str = "") -> Path:
@@ -109,7 +111,7 @@ class Archive:
     @contextmanager
     def serve(self) -> Iterator[str]:
         """Serve the archive while the block lasts; yields its address."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(self.root)))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, self.asked, directory=str(self.root)))
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -121,7 +123,12 @@ class Archive:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    def __init__(self, asked: list[str], *args: Any, **kwargs: Any) -> None:
+        self._asked = asked
+        super().__init__(*args, **kwargs)
+
     def do_GET(self) -> None:
+        self._asked.append(self.path)
         # A suite that is published twice in one second has the same date and is not the same.
         del self.headers["If-Modified-Since"]
         super().do_GET()
