@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.arches import Arch
+from lab.archives.aptconf import demand_online
 from lab.errors import ArchiveError, RequestError
 from lab.kernels.kernel import Kernel, LocalTree
 from lab.kernels.layers import MOST_BYTES, Unpacker
@@ -17,7 +19,7 @@ from lab.kernels.look import holds_kernel, look
 from lab.kernels.packed import unpack_initrd_modules, unpack_packages
 from lab.kernels.registry import INDEXES, MANIFESTS, PREFIX, Manifest, Reference, Repository, parse_reference
 from lab.settings import Settings
-from lab.store import Entry, Store, file_digest
+from lab.store import Entry, Store, file_digest, key_of
 
 _KIND = "oci"
 _MOST_LAYERS = 128
@@ -96,19 +98,24 @@ class OciChoice:
 
 
 class OciKernels:
-    """Kernels in the images of a registry. It takes what every source of kernels takes; no setting concerns it."""
+    """Kernels in the images of a registry."""
 
-    def __init__(self, store: Store, _settings: Settings, notice: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, settings: Settings, notice: Callable[[str], None]) -> None:
         self._store = store
+        self._settings = settings
         self._notice = notice
 
     def resolve(self, text: str, arch: Arch) -> OciChoice:
         """The image that a request means for `arch`. RequestError where it does not exist or is another's, ArchiveError
-        where the registry does not answer; one that is in the store is not asked for when it was named by its digest.
+        where the registry does not answer; one that is in the store is not asked for when it was named by its digest,
+        or when the lab is offline: then a tag means what it meant last.
         """
         reference = parse_reference(text)
-        if reference.digest and self._store.find(_KIND, _inputs(reference.digest, arch)):
-            return self._choice(text, arch, reference, reference.digest, ())
+        known = _Tags(self._store)
+        digest = known.read(reference, arch) if self._settings.offline else reference.digest
+        if digest and self._store.find(_KIND, _inputs(digest, arch)):
+            return self._choice(text, arch, reference, digest, ())
+        demand_online(self._settings, str(reference))
         repository = Repository(reference)
         manifest = repository.manifest(reference.digest or reference.tag)
         content = _json_of(manifest, reference)
@@ -119,11 +126,36 @@ class OciKernels:
             raise RequestError(f"{reference} is no image (its type is {manifest.kind[:100]!r})", hint="name another")
         layers = _layers(content, reference)
         _demand_arch(repository, content, arch, reference)
+        known.write(reference, arch, manifest.digest)
         return self._choice(text, arch, reference, manifest.digest, layers)
 
     def _choice(self, text: str, arch: Arch, reference: Reference, digest: str, layers: tuple[_Blob, ...]) -> OciChoice:
         version = short(digest.removeprefix("sha256:"))
         return OciChoice(text, text, version, arch, reference, digest, layers, self._store, self._notice)
+
+
+class _Tags:
+    """What each tag meant when it was last asked for, kept in the store's state."""
+
+    def __init__(self, store: Store) -> None:
+        self._folder = store.state("oci")
+
+    def read(self, reference: Reference, arch: Arch) -> str:
+        """The digest; the reference's own, or none, where the tag was never asked for."""
+        try:
+            return self._place(reference, arch).read_text().strip()
+        except FileNotFoundError:
+            return reference.digest
+
+    def write(self, reference: Reference, arch: Arch, digest: str) -> None:
+        """Remember it, in one step."""
+        place = self._place(reference, arch)
+        part = place.with_name(f"{place.name}.{os.getpid()}")
+        part.write_text(digest)
+        part.replace(place)
+
+    def _place(self, reference: Reference, arch: Arch) -> Path:
+        return self._folder / key_of({"reference": str(reference), "arch": arch.name})
 
 
 def _inputs(digest: str, arch: Arch) -> _Json:

@@ -51,8 +51,8 @@ class Bench:
     store: Store
     notices: list[str] = field(default_factory=list)
 
-    def kernels(self) -> OciKernels:
-        return OciKernels(self.store, Settings(), self.notices.append)
+    def kernels(self, *, offline: bool = False) -> OciKernels:
+        return OciKernels(self.store, Settings(offline=offline), self.notices.append)
 
     def text(self, name: str) -> str:
         return f"oci:{self.registry.host}/{name}"
@@ -165,6 +165,16 @@ def test_what_was_fetched_by_its_digest_needs_no_registry(bench: Bench, tmp_path
     kernel = bench.kernels().resolve(exact, AMD64).fetch()
     assert (kernel.release, kernel.exact) == (REL, exact)
     assert len(bench.notices) == 1, "it was fetched twice"
+
+
+def test_offline_a_tag_means_what_it_meant_last_and_an_unknown_one_is_an_error(bench: Bench, tmp_path: Path) -> None:
+    with registry(tmp_path / "data") as gone:
+        gone.push(NAME, "tag", [layer(KERNEL)])
+        text = f"oci:{gone.host}/{NAME}:tag"
+        fetched = bench.kernels().resolve(text, AMD64).fetch()
+    assert bench.kernels(offline=True).resolve(text, AMD64).fetch() == fetched
+    with pytest.raises(ArchiveError, match="offline"):
+        bench.kernels(offline=True).resolve(f"{text}-other", AMD64)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
