@@ -16,6 +16,7 @@ from lab.cli.doctor import doctor
 from lab.cli.gc import gc
 from lab.cli.kernel import kernel
 from lab.cli.lock import lock
+from lab.cli.matrix import matrix
 from lab.cli.run import run
 from lab.cli.shell import shell
 from lab.errors import ExitCode, LabError
@@ -57,6 +58,7 @@ lab.add_command(doctor)
 lab.add_command(gc)
 lab.add_command(kernel)
 lab.add_command(lock)
+lab.add_command(matrix)
 lab.add_command(run)
 lab.add_command(shell)
 
