@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 .POSIX:
-.PHONY: help setup scenarios test lint newcomer constraints
+.PHONY: help setup scenarios test lint newcomer compatibility constraints
 
 ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
+COMPATIBILITY = --kernel all --arch all --driver falco:kmod
 
 help:
 	@echo 'make scenarios            run the scenarios; ARGS="--kernel 5.10,6.12" replaces what pytest is given'
@@ -11,6 +12,7 @@ help:
 	@echo 'make lint                 linters and types only'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
 	@echo 'make newcomer             both commands on a fresh Debian 12 and 13 (root, the network and an hour)'
+	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (hours)'
 	@echo 'make constraints          take the newest Python packages and pin them in constraints.txt'
 
 setup:
@@ -30,6 +32,11 @@ test: lint
 newcomer:
 	tests/newcomer bookworm
 	tests/newcomer trixie
+
+# Red cells are what it is for: the table is made whatever pytest's status is.
+compatibility: setup
+	-.venv/bin/pytest scenarios/ -q $(COMPATIBILITY) --allow-unsupported --bundle-dir lab-bundles/compatibility
+	.venv/bin/lab matrix report lab-bundles/compatibility/run-* --output docs/compatibility.md
 
 constraints: setup
 	tools/constraints
