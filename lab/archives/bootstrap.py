@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from lab import process
 from lab.arches import Arch
-from lab.archives import aptconf, release
-from lab.archives.sources import Suite
+from lab.archives import aptconf, failures, release
+from lab.archives.suites import Suite
 from lab.errors import ArchiveError, RequestError
 from lab.process import ProgramFailedError
 from lab.settings import Settings
@@ -57,7 +57,7 @@ def extract_root(
         if lost := _LOST.search(error.output):
             hint = "correct the recipe, or read the suite's lists again if the package was replaced"
             raise ArchiveError(f"{names}: {lost[0]}", hint=hint, log=log) from error
-        raise aptconf.archive_error(error, names, recipe.suites[0].uri, log) from error
+        raise failures.archive_error(error, names, recipe.suites[0].uri, log) from error
     for path in sorted((folder / "var/lib/apt/lists").glob("*_InRelease")):
         if warning := release.expiry_notice(path, release.suite_of(path)):
             notice(warning)

@@ -13,7 +13,8 @@ from debian.debian_support import Version
 from lab import arches, process
 from lab.arches import Arch
 from lab.archives.aptroot import AptRoot, Package
-from lab.archives.sources import Sources, compilers_suite
+from lab.archives.sources import Sources
+from lab.archives.suites import compilers_suite
 from lab.errors import ArchiveError, UnsupportedError
 from lab.kernels.kernel import HeaderPackages, Kernel, LocalTree
 from lab.settings import Settings
@@ -55,7 +56,7 @@ def _from_packages(
     headers: HeaderPackages, arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]
 ) -> BuildTree:
     sources = Sources(settings)
-    own = AptRoot(sources.suite(headers.suite), arch, store, settings, notice)
+    own = AptRoot(sources.suite(headers.suite, arch), arch, store, settings, notice)
     kbuild = _kbuild(headers, sources, store, settings, notice)
     inputs: dict[str, Any] = {
         "packages": [_identity(package) for package in headers.packages],
