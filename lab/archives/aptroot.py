@@ -67,6 +67,10 @@ class AptRoot:
             return False
         return age < self._settings.catalog_hours * 3600 and self._in_release() is not None
 
+    def has_lists(self) -> bool:
+        """Are there lists, however old?"""
+        return self._in_release() is not None
+
     def warn_if_expired(self) -> None:
         """Give the notice that the suite's Release is past its Valid-Until, when it is."""
         path = self._in_release()
@@ -140,14 +144,18 @@ class AptRoot:
             return False
 
     def probe(self, seconds: int) -> None:
-        """Ask the archive for one small file; ArchiveError when it does not answer within about twice `seconds`."""
+        """Ask the archive for one small file; ArchiveError when it does not answer within about twice `seconds`.
+
+        That it has no such file is an answer.
+        """
         url = f"{self.suite.uri}/dists/{self.suite.name}/InRelease"
         quick = ("-o", "Acquire::Retries=0", *_timeouts(seconds))
         with tempfile.TemporaryDirectory(prefix="lab-") as folder:
             try:
                 self._apt([_HELPER, *quick, "download-file", url, f"{folder}/InRelease"], 2 * seconds + 1)
             except (ProgramFailedError, DeadlineError) as error:
-                raise failures.archive_error(error, self.suite.name, self.suite.uri) from error
+                if not failures.is_gone(error):
+                    raise failures.archive_error(error, self.suite.name, self.suite.uri) from error
 
     def _update(self) -> None:
         try:

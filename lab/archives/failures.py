@@ -81,11 +81,16 @@ def archive_error(error: LabError, name: str, uri: str, log: Path | None = None)
     return _mismatch(name, uri, output, log) or _silence(name, uri, output, log) or _refused(name, output, log)
 
 
+def is_gone(error: LabError) -> bool:
+    """Did the archive answer that it has no such file?"""
+    return isinstance(error, ProgramFailedError) and _GONE.search(error.output) is not None
+
+
 def package_error(error: LabError, package: Package, suite: Suite) -> ArchiveError:
     """What a failed download of a package said; GoneError when the archive has no such file."""
     output = error.output if isinstance(error, ProgramFailedError) else ""
     what = f"{package.name} {package.version}"
-    if _GONE.search(output):
+    if is_gone(error):
         return GoneError(
             f"{suite.name} lists {what} and does not have its file",
             hint="it is being updated, or lost it: try later, or another mirror or kernel (lab kernel list)",

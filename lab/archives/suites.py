@@ -34,7 +34,8 @@ class Distribution:
 
     `suites` are those with kernels; of one version in several suites the lab takes the one that stands first.
     `components` are where its kernels are, `more_components` what compilers need beside them. `series` are the kernel
-    series it may have, for a request that names no distribution: empty where each request is looked for.
+    series it may have, for a request that names no distribution: empty where each request is looked for. `probed` says
+    that its archive is first asked whether it answers at all: many hosts cannot reach it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Distribution:
     components: tuple[str, ...] = ("main",)
     more_components: tuple[str, ...] = ()
     series: frozenset[str] = frozenset()
+    probed: bool = False
 
     def may_have(self, series: str) -> bool:
         """Is it worth while to look for that series here, unasked?"""
@@ -93,6 +95,7 @@ UBUNTU = Distribution(
     # Kernels, HWE's too, are in main; some cross compilers are not, and universe is the ten times larger list.
     more_components=("universe",),
     series=frozenset(f"{major}.{minor}" for major, minors in _UBUNTU_SERIES.items() for minor in minors),
+    probed=True,
 )
 
 # In the order in which they are asked for a kernel whose request names no distribution.

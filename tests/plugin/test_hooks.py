@@ -110,7 +110,7 @@ def test_a_failure_leaves_a_bundle_whose_path_is_shown(run: Any, pytester: pytes
     assert (bundle / "failure.txt").read_text().startswith("lost\n")
     rerun = (bundle / "rerun").read_text()
     assert "pytest" in rerun
-    assert "test_scenario.py::test_it --kernel 6.12.1-cloud" in rerun
+    assert "test_scenario.py::test_it --kernel debian/6.12.1-cloud" in rerun
 
 
 def test_what_failed_for_a_cell_alone_leaves_the_others(run: Any, fake_lab: FakeLab) -> None:

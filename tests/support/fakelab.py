@@ -100,7 +100,7 @@ class FakeLab:
     def prepare(self, cell: Cell) -> Any:
         if cell.kernel in self.errors:
             raise self.errors[cell.kernel]
-        kernel = SimpleNamespace(request=cell.kernel, version="6.12.1-1", flavour="cloud")
+        kernel = SimpleNamespace(exact="debian/6.12.1-cloud")
         return SimpleNamespace(versions=lambda: {"cell": cell.slug}, kernel=kernel, driver=None, cell=cell)
 
     def check(self, cell: Cell) -> None:
