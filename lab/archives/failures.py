@@ -111,7 +111,8 @@ def _mismatch(name: str, uri: str, output: str, log: Path | None) -> ArchiveErro
         return None
     file, reason = wrong[0]
     if all("/dists/" in address for address, _ in wrong):
-        what = f"the archive of {name} at {uri} is half updated ({reason.removesuffix(' Mirror sync in progress?')})"
+        reason = reason.removesuffix(" Mirror sync in progress?").rstrip(".")
+        what = f"the archive of {name} at {uri} is half updated ({reason})"
         return UnavailableError(what, hint="try again later, or another mirror", log=log)
     return ArchiveError(f"{Path(file).name} was refused: {reason}", hint="try another mirror", log=log)
 

@@ -18,7 +18,8 @@ OCI = "oci:"
 _PLACE = r"(?:(?P<distro>[a-z]+)(?::(?P<suite>[a-z-]+))?/)?"
 _FLAVOUR = r"(?:-(?P<flavour>[a-z0-9]+(?:-[a-z0-9]+)*))?"
 _FORM = re.compile(rf"{_PLACE}(?P<series>\d+\.\d+)(?:\.(?P<patch>\d+))?{_FLAVOUR}")
-_RELEASE = re.compile(rf"{_PLACE}(?P<series>\d+\.\d+)(?P<rest>[.+-][A-Za-z0-9.+~-]+)")
+# What uname -r says and no request looks like: 6.12.107+deb13-cloud-amd64, 6.1.0-0.deb11.52-amd64.
+_RELEASE = re.compile(rf"{_PLACE}(?P<series>\d+\.\d+)(?:\.\d+)?(?:[+~]|-\d)[A-Za-z0-9.+~-]*")
 _ALL = re.compile(rf"{_PLACE}all{_FLAVOUR}")
 _COMPARISON = re.compile(rf"(?P<place>{_PLACE})\s*(?P<sign>>=|<=|!=|>|<)\s*(?P<number>\d+(?:\.\d+)?)")
 _COMPARES = re.compile(rf"(?P<place>{_PLACE})\s*[<>!=]")

@@ -206,6 +206,28 @@ def test_what_does_not_exist_is_a_usage_error_of_one_sentence(
     assert fake_lab.machines == []
 
 
+def test_a_range_of_kernels_is_a_cell_for_each(run: Any, fake_lab: FakeLab) -> None:
+    fake_lab.several[">=6.1,<7"] = ["6.12", "6.1"]
+    result = run(PASSING, "--kernel", "5.10,>=6.1,<7,6.12")
+    assert result.ret == 0
+    lines = [f"{series}-amd64-falco:kmod: 1 passed" for series in ("5.10", "6.12", "6.1")]
+    result.stdout.fnmatch_lines(lines)
+    assert result.parseoutcomes() == {"passed": 3}
+
+
+@pytest.mark.parametrize("kind", [RequestError, ArchiveError])
+@pytest.mark.parametrize("arguments", [["--kernel", "all"], []])
+def test_a_range_that_cannot_be_known_is_a_usage_error_of_one_sentence(
+    run: Any, fake_lab: FakeLab, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("LAB_KERNEL", "all")
+    fake_lab.several["all"] = kind("nobody knows the kernels")
+    result = run(PASSING, *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*nobody knows the kernels"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
 def test_a_wrong_setting_is_a_usage_error_that_names_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_CPUS", "many")
     result = run(PASSING)
