@@ -92,14 +92,17 @@ class ArchiveChoice:
     def fetch(self) -> Kernel:
         """Its files, from the store or else from the archive; with a notice those of the next one, when the archive
         lists a kernel that it does not have and the request leaves a choice."""
-        for entry, following in zip((self.entry, *self.others), (*self.others, None), strict=True):
+        lost: list[CatalogEntry] = []
+        for entry in (self.entry, *self.others):
             try:
-                return self.source.fetch(entry, self.request)
+                kernel = self.source.fetch(entry, self.request)
             except GoneError as error:
-                if following is None:
-                    raise
-                self.source.tell_replaced(error.what, following)
-        raise AssertionError("the last one was raised")
+                lost.append(entry)
+                gone = error
+                continue
+            self.source.tell_replaced(lost, entry)
+            return kernel
+        raise gone
 
 
 class ArchiveKernels:
@@ -141,9 +144,11 @@ class ArchiveKernels:
     def choose(self, request: Request, listing: Listing) -> ArchiveChoice:
         """The kernel that the request means; RequestError lists what exists."""
         entry, *others = listing.candidates(request)
+        lost = []
         while others and self._is_gone(entry):
-            self.tell_replaced(f"{entry.suite} lists {entry.release} {entry.version} and did not have it", others[0])
+            lost.append(entry)
             entry, *others = others
+        self.tell_replaced(lost, entry)
         self._root(entry.suite, entry.arch).warn_if_expired()
         return ArchiveChoice(request, entry, tuple(others), self)
 
@@ -157,8 +162,13 @@ class ArchiveKernels:
         found = self._store.find(_KIND, _inputs(entry))
         return found.provenance if found else None
 
-    def tell_replaced(self, what: str, following: CatalogEntry) -> None:
-        self._notice(f"{what}; taking {following.release} ({following.version}, {following.suite}) in its place")
+    def tell_replaced(self, lost: Sequence[CatalogEntry], taken: CatalogEntry) -> None:
+        """Tell that `taken` stands in for kernels, newest first, that the archive lists and does not have."""
+        if not lost:
+            return
+        older = f", nor those of {len(lost) - 1} older ones" if len(lost) > 1 else ""
+        what = f"{lost[0].suite} lists {lost[0].release} ({lost[0].version}) and does not have its files{older}"
+        self._notice(f"{what}; taking {taken.release} ({taken.version}, {taken.suite}) in its place")
 
     def _root(self, suite: str, arch: Arch) -> AptRoot:
         return AptRoot(self._sources.suite(suite, arch), arch, self._store, self._settings, self._notice)

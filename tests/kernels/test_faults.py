@@ -27,6 +27,7 @@ IMAGES = "*/linux-image-*.deb"
 FETCH = """
 import sys
 from dataclasses import replace
+from pathlib import Path
 from lab.arches import AMD64
 from lab.archives.sources import Sources
 from lab.archives.suites import DEBIAN
@@ -226,8 +227,24 @@ def test_a_kernel_whose_file_is_gone_gives_way_to_the_next_one_with_a_notice_tha
     kernel = bench.resolve("6.12").fetch()
     assert (kernel.release, kernel.exact) == (OLDER, "debian/6.12.107-cloud")
     assert len(bench.notices) == 1
-    assert f"trixie-security lists linux-image-{CLOUD} 6.12.117-1 and does not have its file" in bench.notices[0]
+    assert f"trixie-security lists {CLOUD} (6.12.117-1) and does not have its files" in bench.notices[0]
     assert f"taking {OLDER} (6.12.107-1, trixie)" in bench.notices[0]
+
+
+def test_several_kernels_whose_files_are_gone_are_one_notice(bench: Bench) -> None:
+    for patch in (118, 119):
+        release = f"6.12.{patch}+deb13-cloud-amd64"
+        add_debian_kernel(bench.archive, "trixie-security", release, f"6.12.{patch}-1")
+    fill(bench.archive)
+    bench.served.spoil("*/linux-image-6.12.11[79]*", Fault.GONE)
+    bench.served.spoil("*/linux-image-6.12.118*", Fault.GONE, times=1)
+    settings = bench.settings(catalog_hours=1)
+    for _ in range(2):
+        bench.notices.clear()
+        assert bench.resolve("6.12", settings=settings).fetch().release == OLDER
+        assert len(bench.notices) == 1
+        assert "6.12.119-1" in bench.notices[0]
+        assert "nor those of 2 older ones" in bench.notices[0]
 
 
 def test_what_was_gone_is_not_asked_for_again_until_the_archive_says_something_new(bench: Bench) -> None:
