@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lab.archives.aptconf import GoneError
 from lab.archives.bootstrap import Exact
+from lab.archives.failures import GoneError
 from lab.archives.stanzas import Package
 from lab.errors import ArchiveError, HostError, RequestError
 

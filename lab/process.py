@@ -43,6 +43,10 @@ class ProgramFailedError(LabError):
         self.output = output
 
 
+class DeadlineError(LabError):
+    """A program did not end in time and was killed."""
+
+
 def which(program: str, *, package: str = "") -> str:
     """The program's path, or a HostError that names the package to install."""
     # Debian keeps mke2fs and friends in sbin, which a user's PATH may lack.
@@ -65,8 +69,8 @@ def run(
     """Run to the end and return what was printed.
 
     With `log`, stdout and stderr go there together, as they come, and `stdout` holds the whole of it after.
-    A program past its deadline (seconds) is killed with its children. Raises ProgramFailedError when `check` and the
-    status is not 0, NoSpaceError when the disk was full, HostError when the program is not there.
+    A program past its deadline (seconds) is killed with its children: DeadlineError. Raises ProgramFailedError when
+    `check` and the status is not 0, NoSpaceError when the disk was full, HostError when the program is not there.
     """
     words = tuple(str(word) for word in argv)
     try:
@@ -138,7 +142,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, stdin: bytes | None
     try:
         return process.communicate(stdin, timeout=deadline)
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{Path(str(process.args[0])).name} did not end within {deadline:g} s") from error  # type: ignore[index]
+        raise DeadlineError(f"{Path(str(process.args[0])).name} did not end within {deadline:g} s") from error  # type: ignore[index]
     finally:
         # Not poll(): a program that ended may have left children that hold its output, and until it has been waited
         # for, its number is nobody else's.

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lab import lockfile
-from lab.archives.aptconf import GoneError
 from lab.archives.bootstrap import Exact
+from lab.archives.failures import GoneError
 from lab.archives.stanzas import Package
 from lab.errors import ArchiveError, ExitCode, HostError, RequestError
 from lab.lockfile import Lock, LockedFile, LockedHeaders, LockedKernel, LockedPackage, LockedRoot

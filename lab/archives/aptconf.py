@@ -9,58 +9,12 @@ from pathlib import Path
 
 from lab import process
 from lab.arches import Arch
-from lab.errors import ArchiveError, LabError
-from lab.process import ProgramFailedError
+from lab.archives.failures import UnavailableError
 from lab.settings import Settings
 
 # How the host's administrator lets apt out: proxies, certificates, time limits. Everything else stays behind.
 _TRANSPORT = re.compile(r'^(Acquire::(?:http|https|ftp)::\S+) "(.*)";$')
 _WAIVERS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
-
-# apt has no status for these; the words are those of apt 2.2 to 3.1 with LC_ALL=C.
-_UNTRUSTED = (
-    "GPG error",
-    "NO_PUBKEY",
-    "BADSIG",
-    "Hash Sum mismatch",
-    "unexpected size",
-    "not valid yet",
-    "isn't valid",
-    "signature verification",
-    "OpenPGP",
-    "Sub-process /usr/bin/sqv",
-    "Sub-process /usr/bin/gpgv",
-)
-_UNREACHABLE = (
-    "Could not resolve",
-    "Temporary failure resolving",
-    "Could not connect",
-    "Unable to connect",
-    "Cannot initiate the connection",
-    "Connection failed",
-    "Connection refused",
-    "Connection timed out",
-    "Connection reset",
-    "Connection closed",
-    "Error reading from server",
-    "Network is unreachable",
-    "does not have a Release file",
-    "no longer has a Release file",
-    "File not found",
-)
-_EXPIRED = "is expired"
-_UNSIGNED = "is not signed"
-_REFUSED = re.compile(r"Failed to fetch \S+/InRelease  [45]\d\d ")
-_GONE = re.compile(r"\b(404|410)  \S")
-_STATUS = re.compile(r"\b[45]\d\d  \S")  # apt prints "404  Not Found [IP: ...]"
-
-
-class UnavailableError(ArchiveError):
-    """An archive was silent or out of date: the lab may go on without it. A lying archive is never this."""
-
-
-class GoneError(ArchiveError):
-    """An archive answers, and has that very file no more: a newer version has taken its place."""
 
 
 def demand_online(settings: Settings, what: str) -> None:
@@ -75,9 +29,10 @@ def options(settings: Settings) -> dict[str, str]:
     """The options that every apt of the lab gets, its own and mmdebstrap's."""
     host = _host_options()
     chosen = {
-        # The host may be slow; an archive that does not answer must still not stop a run for minutes.
-        "Acquire::http::Timeout": "20",
-        "Acquire::https::Timeout": "20",
+        # The host may be slow; an archive that does not answer must still not stop a run for minutes: apt asks a
+        # silent one twice in each of its three tries.
+        "Acquire::http::Timeout": "10",
+        "Acquire::https::Timeout": "10",
         "Acquire::Retries": "2",
         "APT::Sandbox::User": user(),  # nobody else may write where these roots are
         "Acquire::Languages": "none",
@@ -131,46 +86,6 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return ""
-
-
-def is_unreachable(error: LabError) -> bool:
-    """Did a program of apt's fail only because the archive could not be reached?
-
-    Anything that smells of a wrong signature or hash is not that, nor is anything unknown: going on with old lists
-    is for an archive that is silent, never for one that lies.
-    """
-    if not isinstance(error, ProgramFailedError):
-        return False
-    # apt also calls a repository unsigned when a proxy or a server refused to hand over its InRelease.
-    refused = _REFUSED.search(error.output) is not None
-    if any(word in error.output for word in _UNTRUSTED) or (_UNSIGNED in error.output and not refused):
-        return False
-    if _EXPIRED in error.output:
-        return False
-    return any(word in error.output for word in _UNREACHABLE) or _STATUS.search(error.output) is not None
-
-
-def is_gone(error: ProgramFailedError) -> bool:
-    """Did apt's helper fail because the archive has no such file (any more)?"""
-    return _GONE.search(error.output) is not None
-
-
-def archive_error(error: ProgramFailedError, name: str, uri: str, log: Path | None = None) -> ArchiveError:
-    """What a failed apt or mmdebstrap said about an archive, in one sentence."""
-    if is_unreachable(error):
-        return UnavailableError(
-            f"the archive of {name} at {uri} cannot be reached",
-            hint="check the network and LAB_MIRROR / LAB_SECURITY_MIRROR, then run again",
-            log=log,
-        )
-    # Errors before warnings, each in apt's order.
-    said = sorted((line for line in error.output.splitlines() if line.startswith(("E: ", "W: "))), key=lambda s: s[0])
-    reason = said[0][3:] if said else "apt did not say why"
-    if _EXPIRED in error.output and not any(word in error.output for word in (*_UNTRUSTED, _UNSIGNED)):
-        hint = "a frozen mirror or a snapshot: set LAB_ALLOW_EXPIRED=1 to take it, the signature is still checked"
-        return UnavailableError(f"the archive of {name} is out of date: {reason}", hint=hint, log=log)
-    hint = "if the address is right, its data were changed or are half updated: try again later or another mirror"
-    return ArchiveError(f"the archive of {name} was refused: {reason}", hint=hint, log=log)
 
 
 def _host_options() -> dict[str, str]:

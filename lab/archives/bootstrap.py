@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from lab import process
 from lab.arches import Arch
-from lab.archives import aptconf, release
-from lab.archives.sources import Suite
+from lab.archives import aptconf, failures, release
+from lab.archives.suites import Suite
 from lab.errors import ArchiveError, RequestError
 from lab.process import ProgramFailedError
 from lab.settings import Settings
@@ -101,7 +101,7 @@ def _failure(error: ProgramFailedError, recipe: RootRecipe, log: Path, *, pinned
     names = ", ".join(suite.name for suite in recipe.suites)
     lost = list(dict.fromkeys(match[0] for match in _LOST.finditer(error.output)))
     if not lost:
-        return aptconf.archive_error(error, names, recipe.suites[0].uri, log)
+        return failures.archive_error(error, names, recipe.suites[0].uri, log)
     hint = "correct the recipe, or read the suite's lists again if the package was replaced"
     return ArchiveError(f"{names}: {'; '.join(lost)}", hint=_NOT_PINNED if pinned else hint, log=log)
 

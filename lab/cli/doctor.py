@@ -13,8 +13,9 @@ import click
 
 from lab import arches
 from lab.arches import Arch
-from lab.archives import aptconf, release
-from lab.archives.sources import KEYRING, Sources, Suite
+from lab.archives import aptconf, failures, release
+from lab.archives.sources import Sources
+from lab.archives.suites import DEBIAN, Suite
 from lab.cli import checks
 from lab.cli.checks import Finding, State
 from lab.cli.context import notice
@@ -88,7 +89,7 @@ def _all_checks(settings: Settings, fetch: bool) -> dict[str, Check]:
         "programs": lambda: [checks.programs(_PROGRAMS, which, _install())],
         "builders": lambda: [_bubblewrap()],
         "images": lambda: [_user_namespace()],
-        "keyring": lambda: [checks.keyring(KEYRING, _install("debian-archive-keyring"))],
+        "keyring": lambda: [checks.keyring(DEBIAN.keyring, _install("debian-archive-keyring"))],
         "libvirt": lambda: [_libvirt()],
         **{f"archive, {role}": _archive_check(settings, role) for role in _ARCHIVES},
     }
@@ -202,7 +203,7 @@ def _in_release(settings: Settings, suite: Suite, folder: Path) -> Path:
     try:
         run(argv, deadline=_ARCHIVE_SECONDS, env={"APT_CONFIG": str(config)})
     except ProgramFailedError as error:
-        raise aptconf.archive_error(error, suite.name, suite.uri) from error
+        raise failures.archive_error(error, suite.name, suite.uri) from error
     except LabError as error:
         hint = error.hint or "check the network and LAB_MIRROR / LAB_SECURITY_MIRROR"
         raise ArchiveError(f"the archive of {suite.name} at {suite.uri}: {error.what}", hint=hint) from error

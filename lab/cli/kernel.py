@@ -1,8 +1,9 @@
-"""`lab kernel`: what kernels there are, and fetching one."""
+"""`lab kernel`: what kernels there are, what a request means, and fetching one."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -10,12 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import arches
+from lab.arches import ARCHES, Arch
+from lab.archives.suites import DEBIAN, DISTRIBUTIONS
 from lab.cli.context import notice
+from lab.kernels import catalog
+from lab.kernels.archive import ArchiveChoice
 from lab.kernels.catalog import CatalogEntry
-from lab.kernels.kernel import HeaderPackages, Kernel
+from lab.kernels.kernel import Choice, HeaderPackages, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.settings import Settings
 from lab.store import Store
+
+_COLUMNS = ("series", "newest", "release", "flavours", "suite", "arch", "headers", "in store")
+_WIDTH = 200  # into a pipe a release must come whole
+
+_arch_option = click.option("--arch", default="", help="Architecture; the host's own when not given.")
 
 
 @click.group()
@@ -24,64 +34,120 @@ def kernel() -> None:
 
 
 @kernel.command("list")
-@click.option("--arch", default="", help="Architecture; the host's own when not given.")
+@click.option("--arch", default="", help="Architecture, or all; the host's own when not given.")
+@click.option(
+    "--distro",
+    default=DEBIAN.name,
+    show_default=True,
+    type=click.Choice([distribution.name for distribution in DISTRIBUTIONS]),
+    help="Whose kernels.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
 @click.option(
     "--all", "everything", is_flag=True, help="Every version and flavour, not only the newest of each series."
 )
 @click.pass_obj
-def list_kernels(settings: Settings, arch: str, as_json: bool, everything: bool) -> None:
+def list_kernels(settings: Settings, arch: str, distro: str, as_json: bool, everything: bool) -> None:
     """List the newest kernel of every series."""
     source = _source(settings)
-    found = arches.find(arch) if arch else arches.host()
-    entries = source.list(found) if everything else source.newest(found)
-    rows = [_row(source, entry) for entry in entries]
+    rows: list[dict[str, Any]] = []
+    for found in ARCHES if arch == "all" else [_arch(arch)]:
+        entries = source.list(found, distro)
+        rows += [_row(source, entry, entries) for entry in (entries if everything else catalog.newest(entries))]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = Table("series", "release", "flavour", "suite", "headers", "in store", box=None, pad_edge=False)
-    for row in rows:
-        flags = ("yes" if row["headers"] else "no", "yes" if row["stored"] else "no")
-        table.add_row(row["series"], row["release"], row["flavour"], row["suite"], *flags)
-    # Into a pipe a release must come whole.
-    console = Console()
-    Console(width=None if console.is_terminal else 160).print(table)
+    _print(rows, everything)
+
+
+@kernel.command("show")
+@click.argument("request")
+@_arch_option
+@click.pass_obj
+def show(settings: Settings, request: str, arch: str) -> None:
+    """Tell which kernel REQUEST means, what it comes from and who signed it, without fetching it."""
+    _echo(_described(_source(settings).resolve(request, _arch(arch))))
 
 
 @kernel.command("fetch")
 @click.argument("request")
-@click.option("--arch", default="", help="Architecture; the host's own when not given.")
+@_arch_option
 @click.pass_obj
 def fetch(settings: Settings, request: str, arch: str) -> None:
     """Fetch the kernel that REQUEST means into the store and say where it came from."""
-    source = _source(settings)
-    found = source.fetch(source.resolve(request, arches.find(arch) if arch else arches.host()))
+    found = _source(settings).resolve(request, _arch(arch)).fetch()
+    provenance = {name: str(value) for name, value in found.provenance.items() if isinstance(value, str)}
     lines = {
         "release": found.release,
-        **{name: found.provenance[name] for name in ("package", "version", "sha256", "suite", "archive", "signed_by")},
-        "headers": ", ".join(_names(found)) or found.no_headers,
-        "image": found.image,
+        "version": found.version,
+        "origin": found.origin,
+        **{name: value for name, value in provenance.items() if name not in ("release", "version", "suite")},
+        "headers": _headers(found),
+        "image": str(found.image),
+        "again": found.exact,
     }
-    for name, value in lines.items():
+    _echo(lines.items())
+
+
+def _described(choice: Choice) -> list[tuple[str, str]]:
+    lines = [("release", choice.release), ("version", choice.version), ("origin", choice.origin)]
+    if not isinstance(choice, ArchiveChoice):
+        return lines
+    entry, stored = choice.entry, choice.stored()
+    lines += [("arch", entry.arch.name), ("flavour", entry.flavour)]
+    lines += [("package", f"{package.filename} sha256:{package.sha256}") for package in entry.packages]
+    if entry.headers:
+        lines += [("headers", f"{package.filename} sha256:{package.sha256}") for package in entry.headers.packages]
+        lines += [("compiler", entry.headers.compiler)]
+    else:
+        lines += [("headers", entry.no_headers)]
+    lines += [("in store", "yes" if stored else "no")]
+    return [*lines, *((name, stored[name]) for name in ("archive", "signed_by") if stored)]
+
+
+def _headers(kernel: Kernel) -> str:
+    if kernel.headers is None:
+        return kernel.no_headers
+    if isinstance(kernel.headers, HeaderPackages):
+        return ", ".join(package.name for package in kernel.headers.packages)
+    return str(kernel.headers.folder)
+
+
+def _row(source: KernelSource, entry: CatalogEntry, offered: Sequence[CatalogEntry]) -> dict[str, Any]:
+    return {
+        "series": entry.series,
+        "newest": entry.point,
+        "release": entry.release,
+        "version": entry.version,
+        "flavour": entry.flavour,
+        "flavours": catalog.flavours_of(entry.series, offered),
+        "distro": entry.distro,
+        "suite": entry.suite,
+        "arch": entry.arch.name,
+        "headers": entry.headers is not None,
+        "stored": source.stored(entry),
+    }
+
+
+def _print(rows: Sequence[dict[str, Any]], everything: bool) -> None:
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for row in rows:
+        flavours = row["flavour"] if everything else ", ".join(row["flavours"])
+        flags = ("yes" if row["headers"] else "no", "yes" if row["stored"] else "no")
+        table.add_row(row["series"], row["newest"], row["release"], flavours, row["suite"], row["arch"], *flags)
+    console = Console()
+    Console(width=None if console.is_terminal else _WIDTH).print(table)
+
+
+def _echo(lines: Iterable[tuple[str, str]]) -> None:
+    for name, value in lines:
         click.echo(f"{name + ':':<11}{value}")
 
 
-def _names(kernel: Kernel) -> list[str]:
-    return [package.name for package in kernel.headers.packages] if isinstance(kernel.headers, HeaderPackages) else []
+def _arch(name: str) -> Arch:
+    return arches.find(name) if name else arches.host()
 
 
 def _source(settings: Settings) -> KernelSource:
     store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
     return KernelSource(store, settings, notice)
-
-
-def _row(source: KernelSource, entry: CatalogEntry) -> dict[str, Any]:
-    return {
-        "series": entry.series,
-        "release": entry.release,
-        "version": entry.version,
-        "flavour": entry.flavour,
-        "suite": entry.suite,
-        "headers": entry.headers is not None,
-        "stored": source.stored(entry),
-    }

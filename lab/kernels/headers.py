@@ -14,7 +14,8 @@ from lab import arches
 from lab.arches import Arch
 from lab.archives.aptroot import AptRoot, Package
 from lab.archives.debs import unpack_deb
-from lab.archives.sources import Sources, compilers_suite
+from lab.archives.sources import Sources
+from lab.archives.suites import compilers_suite
 from lab.errors import ArchiveError, UnsupportedError
 from lab.kernels.kernel import HeaderPackages, Kernel, LocalTree
 from lab.kernels.tree import source_packages
@@ -58,7 +59,7 @@ def _from_packages(
     headers: HeaderPackages, arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]
 ) -> BuildTree:
     sources = Sources(settings)
-    own = AptRoot(sources.suite(headers.suite), arch, store, settings, notice)
+    own = AptRoot(sources.suite(headers.suite, arch), arch, store, settings, notice)
     kbuild = _kbuild(headers, sources, store, settings, notice)
     inputs: dict[str, Any] = {
         "packages": [_identity(package) for package in headers.packages],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab import arches
 from lab.arches import Arch
+from lab.kernels import request
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,21 @@ class Cell:
         return "-".join(re.sub(r"[^A-Za-z0-9._:+-]+", "_", word) for word in words)
 
 
-def cells(kernels: str, arch_names: str, drivers: str) -> list[Cell]:
-    """All combinations of three comma-separated lists, in the order in which they were written."""
+def cells(kernels: str, arch_names: str, drivers: str, expand: Callable[[str, Arch], Sequence[str]]) -> list[Cell]:
+    """All combinations of three comma-separated lists, each once, in the order in which they were written.
+
+    `expand` gives the kernels that a request for several (`all`, a range) means on an architecture; it is asked for
+    those only.
+    """
     chosen = arches.find_all(split_list(arch_names))
-    return [Cell(*words) for words in itertools.product(split_list(kernels), chosen, split_list(drivers))]
+    found = [
+        Cell(kernel, arch, driver)
+        for text in request.split(kernels)
+        for arch in chosen
+        for kernel in (expand(text, arch) if request.means_several(text) else [text])
+        for driver in split_list(drivers)
+    ]
+    return list(dict.fromkeys(found))  # a range may hold what stands beside it
 
 
 def split_list(text: str) -> Sequence[str]:

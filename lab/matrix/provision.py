@@ -60,12 +60,12 @@ class Lab:
         self.notice = notice
         self.store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
         self.store.sweep()
+        self.kernels = KernelSource(self.store, settings, notice)
 
     def prepare(self, cell: Cell) -> Prepared:
         """Fetch and build what the cell needs. UnsupportedError before anything is built when it cannot be."""
         driver = find_driver(cell.driver) if cell.driver else None
-        kernels = KernelSource(self.store, self.settings, self.notice)
-        kernel = kernels.fetch(kernels.resolve(cell.kernel, cell.arch))
+        kernel = self.kernels.resolve(cell.kernel, cell.arch).fetch()
         if driver:
             demand_supported(driver, kernel)
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 
 import pytest
 
 from lab.errors import LabError, MachineLostError
 from lab.evidence.bundle import Failure, write_bundle
-from lab.kernels.kernel import Kernel
 from lab.matrix.verdict import Verdict
 from lab.plugin.fixtures import SESSION
 from lab.plugin.session import Scenario
@@ -54,13 +52,7 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
 def rerun_command(item: pytest.Item, state: Scenario) -> str:
     """The one command that runs this scenario on this cell again, with the very kernel it had."""
     cell = state.cell
-    kernel = _exact_kernel(state.prepared.kernel) if state.prepared else cell.kernel
+    kernel = state.prepared.kernel.exact if state.prepared else cell.kernel
     name = item.nodeid.partition("[")[0]
     words = ["pytest", name, "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
     return shlex.join(words)
-
-
-def _exact_kernel(kernel: Kernel) -> str:
-    """The request that names this very release: a series would name a newer one tomorrow."""
-    release = re.match(r"\d+\.\d+(\.\d+)?", kernel.version)
-    return f"{release.group(0)}-{kernel.flavour}" if release else kernel.request

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.errors import MachineLostError, RequestError, UnsupportedError
+from lab.errors import LabError, MachineLostError, RequestError, UnsupportedError
 from lab.evidence.printk import parse_console
 from lab.evidence.splats import find_splats, unexpected
 from lab.matrix.verdict import Verdict, complete, describe, silent_cells, tally, worst
@@ -44,10 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     add_markers(config)
     try:
         config.stash[SESSION] = Session(config)
-        if config.getoption("arch"):
+        if config.getoption("arch") or config.getoption("kernel"):
             # Here and not when a cell is first needed: while pytest collects, this would be a traceback.
             config.stash[SESSION].cells()
-    except RequestError as error:
+    except LabError as error:
         raise pytest.UsageError(str(error)) from error
 
 
@@ -56,7 +56,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     try:
         chosen = metafunc.config.stash[SESSION].cells()
-    except RequestError as error:
+    except LabError as error:
         raise pytest.UsageError(str(error)) from error
     metafunc.parametrize(CELL_FIXTURE, chosen, ids=[cell.slug for cell in chosen], scope="session")
 

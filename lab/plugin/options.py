@@ -15,7 +15,7 @@ _MARKERS = (
 def add_options(parser: pytest.Parser) -> None:
     """Options of `pytest scenarios/`; docs/reference.md lists them."""
     group = parser.getgroup("lab", "kernel-in-VM lab")
-    group.addoption("--kernel", metavar="LIST", help="kernels: 6.12, 6.12.107, 5.10-full, ... (comma-separated)")
+    group.addoption("--kernel", metavar="LIST", help="kernels: 6.12, 5.10-full, ubuntu/5.15, all, '>=6.1,<7', ...")
     group.addoption("--arch", metavar="LIST", help="architectures: amd64 (comma-separated)")
     group.addoption("--driver", metavar="LIST", help="drivers: NAME:MODE or PATH/driver.toml:MODE (comma-separated)")
     group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="hardware virtualization or emulation")

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from lab import settings as lab_settings
-from lab.arches import host
+from lab.arches import Arch, host
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
 from lab.drivers.manifest import default_driver, find_driver
 from lab.errors import LabError, RequestError
-from lab.kernels.resolve import KernelSource
 from lab.machines.machine import Machine
 from lab.machines.record import reap
 from lab.matrix.cell import Cell, cells
@@ -46,7 +45,9 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._lab: Lab | None = None
+        self._cells: list[Cell] = []
         self._prepared: dict[Cell, Prepared | LabError] = {}
+        self._told: set[str] = set()
         self.settings = _settings(config)
         self.resolved: list[str] = []
         self.planned: dict[str, str] = {}
@@ -55,13 +56,19 @@ class Session:
         self.folder = Path(config.getoption("bundle_dir")) / time.strftime("run-%Y%m%d-%H%M%S")
 
     def cells(self) -> list[Cell]:
-        """The cells that were asked for, or the defaults."""
-        chosen = {name: self._config.getoption(name) for name in ("kernel", "arch", "driver")}
-        return cells(
-            chosen["kernel"] or self.settings.kernel,
-            chosen["arch"] or host().name,
-            chosen["driver"] or self.settings.driver or default_driver(),
-        )
+        """The cells that were asked for, or the defaults. An archive is read only for `all` and ranges of kernels."""
+        if not self._cells:
+            chosen = {name: self._config.getoption(name) for name in ("kernel", "arch", "driver")}
+            self._cells = cells(
+                chosen["kernel"] or self.settings.kernel,
+                chosen["arch"] or host().name,
+                chosen["driver"] or self.settings.driver or default_driver(),
+                self._expand,
+            )
+        return self._cells
+
+    def _expand(self, text: str, arch: Arch) -> list[str]:
+        return self.lab.kernels.expand(text, arch)
 
     @property
     def lab(self) -> Lab:
@@ -76,8 +83,8 @@ class Session:
         if cell.driver:
             find_driver(cell.driver)
         try:
-            entry = KernelSource(self.lab.store, self.settings, self.notice).resolve(cell.kernel, cell.arch)
-            self.resolved.append(f"{cell.slug}: kernel {entry.release} ({entry.version}, {entry.suite})")
+            choice = self.lab.kernels.resolve(cell.kernel, cell.arch)
+            self.resolved.append(f"{cell.slug}: kernel {choice.release} ({choice.version}, {choice.origin})")
         except RequestError:
             raise
         except LabError as error:
@@ -96,11 +103,12 @@ class Session:
         return found
 
     def notice(self, text: str) -> None:
-        """Tell the user something while pytest has the terminal."""
+        """Tell the user something, once, while pytest has the terminal."""
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
-        if reporter is None or self._config.get_verbosity() < 0:
+        if reporter is None or self._config.get_verbosity() < 0 or text in self._told:
             return
+        self._told.add(text)
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
             reporter.write_line(f"lab: {text}")

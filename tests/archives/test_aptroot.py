@@ -9,8 +9,8 @@ import pytest
 
 from lab import lockfile
 from lab.arches import AMD64
-from lab.archives.aptconf import GoneError, UnavailableError
 from lab.archives.aptroot import AptRoot
+from lab.archives.failures import GoneError, UnavailableError
 from lab.errors import ArchiveError
 from lab.lockfile import LockedPackage
 from tests.support.fixtures import SUITES, Bench
@@ -33,13 +33,13 @@ def test_offline_old_lists_are_read_and_the_archive_is_not_asked(bench: Bench) -
     root(bench).refresh()
     stamp = next(bench.store.root.glob("state/apt/*/updated"))
     os.utime(stamp, (1, 1))
-    asked = len(bench.archive.asked)
+    asked = len(bench.served.asked)
     assert asked > 0
     offline = root(bench, offline=True)
     assert offline.is_fresh()
     offline.refresh()
     assert [package.name for package in offline.packages("one")] == ["one"]
-    assert len(bench.archive.asked) == asked
+    assert len(bench.served.asked) == asked
     assert bench.notices == []
     assert not root(bench).is_fresh()
 
@@ -63,18 +63,18 @@ def test_offline_a_list_that_is_not_there_is_one_sentence(bench: Bench) -> None:
             ask()
         assert caught.value.what == "offline: the list of trixie for amd64 is not in the store"
         assert "without --offline" in caught.value.hint
-    assert bench.archive.asked == []
+    assert bench.served.asked == []
 
 
 def test_offline_a_package_that_is_not_in_the_store_is_one_sentence(bench: Bench) -> None:
     fill(bench, "one")
     root(bench).refresh()
     offline = root(bench, offline=True)
-    asked = len(bench.archive.asked)
+    asked = len(bench.served.asked)
     with pytest.raises(ArchiveError) as caught:
         offline.download(offline.packages("one")[0], bench.folder)
     assert caught.value.what == "offline: one 1.0-1 is not in the store"
-    assert len(bench.archive.asked) == asked
+    assert len(bench.served.asked) == asked
 
 
 def test_a_package_that_the_archive_has_no_more_is_gone_and_not_silent(bench: Bench) -> None:
@@ -83,7 +83,7 @@ def test_a_package_that_the_archive_has_no_more_is_gone_and_not_silent(bench: Be
     archive.refresh()
     package = archive.packages("one")[0]
     (bench.archive.root / package.filename).unlink()
-    with pytest.raises(GoneError, match=r"the archive of trixie has one 1\.0-1 no more"):
+    with pytest.raises(GoneError, match=r"trixie lists one 1\.0-1 and does not have its file"):
         archive.download(package, bench.folder)
 
 

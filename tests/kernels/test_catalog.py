@@ -5,7 +5,8 @@ import pytest
 from lab.arches import AMD64
 from lab.archives.stanzas import Package
 from lab.errors import RequestError
-from lab.kernels.catalog import choose, entries, newest
+from lab.kernels.catalog import candidates, choose, flavours_of, newest
+from lab.kernels.debian import entries
 from lab.kernels.kernel import HeaderPackages
 from lab.kernels.request import parse
 
@@ -65,6 +66,24 @@ def test_versions_are_compared_as_dpkg_does_and_a_tie_goes_to_the_native_suite()
     assert choose(parse("6.12.9"), offered).suite == "trixie-security"
 
 
+def test_what_may_take_a_kernels_place_is_older_or_from_another_suite_and_of_its_flavour() -> None:
+    name = "linux-image-6.12.%d+deb13-%s"
+    offered = entries(
+        [
+            package(name % (9, "cloud-amd64"), "6.12.9-1", "trixie"),
+            package(name % (107, "cloud-amd64"), "6.12.107-1", "trixie-security"),
+            package(name % (107, "cloud-amd64"), "6.12.107-1", "trixie"),
+            package(name % (107, "amd64"), "6.12.107-1", "trixie"),
+        ],
+        AMD64,
+    )
+    places = [(entry.patch, entry.suite) for entry in candidates(parse("6.12"), offered, "Debian")]
+    assert places == [(107, "trixie"), (107, "trixie-security"), (9, "trixie")]
+    assert len(candidates(parse("6.12.107"), offered, "Debian")) == 2
+    assert len(candidates(parse("6.12.107+deb13-cloud-amd64"), offered, "Debian")) == 2
+    assert flavours_of("6.12", offered) == ["cloud", "full"]
+
+
 def test_a_special_flavour_is_taken_only_when_asked_for() -> None:
     offered = entries([package("linux-image-6.12.9-rt-amd64", "6.12.9-1")], AMD64)
     assert choose(parse("6.12-rt"), offered).flavour == "rt"
@@ -81,8 +100,12 @@ def test_headers_count_only_in_the_very_version_and_where_apt_would_find_them() 
     far = package("linux-headers-6.12.9-amd64", "6.12.9-2", "sid", needs)
     near = package("linux-headers-6.12.9-amd64", "6.12.9-2", "trixie", needs)
     common = package("linux-headers-6.12.9-common", "6.12.9-2", "trixie")
-    assert entries([image, other, far], AMD64)[0].headers is None
-    assert entries([image, other, far, near], AMD64)[0].headers is None, "without what it needs it is of no use"
+    nothing = entries([image, other, far], AMD64)[0]
+    assert nothing.headers is None
+    assert "no longer has linux-headers-6.12.9-amd64 6.12.9-2" in nothing.no_headers
+    half = entries([image, other, far, near], AMD64)[0]
+    assert half.headers is None, "without what it needs it is of no use"
+    assert "no longer has linux-headers-6.12.9-common 6.12.9-2" in half.no_headers
     headers = entries([image, other, far, near, common], AMD64)[0].headers
     assert headers == HeaderPackages(
         (near, common), ("linux-kbuild-6.12.9", ""), "trixie", "gcc-14", "linux-headers-6.12.9-amd64"

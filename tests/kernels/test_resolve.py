@@ -1,33 +1,38 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from lab.arches import AMD64
+from lab.arches import AMD64, Arch
 from lab.errors import ArchiveError, RequestError
 from lab.kernels.kernel import HeaderPackages
-from tests.support.archive import Archive, signing_key
+from lab.settings import Settings
+from lab.store import Store
+from tests.support.archive import Archive
 from tests.support.fixtures import SUITES, Bench
+from tests.support.kernels import add_debian_kernel
 
 CLOUD = "6.12.117+deb13-cloud-amd64"
 
 
 def fill(archive: Archive) -> None:
-    archive.add_kernel("trixie", "6.12.107+deb13-cloud-amd64", "6.12.107-1")
-    archive.add_kernel("trixie-security", CLOUD, "6.12.117-1")
-    archive.add_kernel("trixie-security", "6.12.117+deb13-amd64", "6.12.117-1")
-    archive.add_kernel("trixie", "6.16.3-amd64", "6.16.3-1", headers=False)
+    add_debian_kernel(archive, "trixie", "6.12.107+deb13-cloud-amd64", "6.12.107-1")
+    add_debian_kernel(archive, "trixie-security", CLOUD, "6.12.117-1")
+    add_debian_kernel(archive, "trixie-security", "6.12.117+deb13-amd64", "6.12.117-1")
+    add_debian_kernel(archive, "trixie", "6.16.3-amd64", "6.16.3-1", headers=False)
     archive.publish(*SUITES)
 
 
 def test_a_series_means_its_newest_kernel_and_comes_with_its_provenance(bench: Bench) -> None:
     fill(bench.archive)
-    source = bench.kernels()
-    entry = source.resolve("6.12", AMD64)
-    assert not source.stored(entry)
-    kernel = source.fetch(entry)
-    assert (kernel.release, kernel.version, kernel.origin) == (CLOUD, "6.12.117-1", "debian:trixie-security")
+    choice = bench.resolve("6.12")
+    assert (choice.release, choice.version, choice.origin) == (CLOUD, "6.12.117-1", "debian:trixie-security")
+    assert choice.stored() is None
+    kernel = choice.fetch()
+    assert (kernel.release, kernel.version, kernel.origin) == (choice.release, choice.version, choice.origin)
+    assert kernel.exact == "debian/6.12.117-cloud"
     assert kernel.image.read_text() == f"image of {CLOUD}\n"
     assert kernel.modules is not None
     assert kernel.modules.name == CLOUD
@@ -38,9 +43,9 @@ def test_a_series_means_its_newest_kernel_and_comes_with_its_provenance(bench: B
     ]
     assert kernel.provenance["signed_by"] == bench.key.fingerprint
     assert kernel.provenance["archive"] == bench.url
-    assert kernel.provenance["sha256"] == entry.packages[0].sha256
+    assert kernel.provenance["sha256"] == choice.entry.packages[0].sha256
     assert [kernel.option(name) for name in ("BPF", "OVERLAY_FS", "KGDB", "HZ")] == ["y", "m", None, "250"]
-    assert source.stored(entry)
+    assert choice.stored() == kernel.provenance
     assert bench.notices == []
 
 
@@ -51,21 +56,42 @@ def test_a_series_means_its_newest_kernel_and_comes_with_its_provenance(bench: B
         ("6.12-full", "6.12.117+deb13-amd64"),
         ("debian:trixie/6.12", "6.12.107+deb13-cloud-amd64"),
         ("6.16", "6.16.3-amd64"),
+        ("6.12.107+deb13-cloud-amd64", "6.12.107+deb13-cloud-amd64"),
+        ("debian/6.12.117+deb13-amd64", "6.12.117+deb13-amd64"),
     ],
 )
 def test_a_request_chooses(bench: Bench, request_: str, release: str) -> None:
     fill(bench.archive)
-    assert bench.kernels().resolve(request_, AMD64).release == release
+    assert bench.resolve(request_).release == release
 
 
-def test_an_unknown_kernel_lists_what_exists(bench: Bench) -> None:
+@pytest.mark.parametrize("request_", ["6.12", "debian:trixie/6.12", "6.12.107+deb13-cloud-amd64"])
+def test_the_exact_request_means_the_same_kernel_again(bench: Bench, request_: str) -> None:
     fill(bench.archive)
-    with pytest.raises(RequestError) as caught:
-        bench.kernels().resolve("5.15", AMD64)
+    kernel = bench.resolve(request_).fetch()
+    again = bench.resolve(kernel.exact)
+    assert (again.release, again.version) == (kernel.release, kernel.version)
+
+
+def test_an_unknown_kernel_lists_what_exists_and_asks_no_other_distribution(bench: Bench) -> None:
+    fill(bench.archive)
+    with pytest.raises(RequestError, match=r"Debian has no kernel 9\.99") as caught:
+        bench.resolve("9.99")
     assert "6.16, 6.12" in caught.value.hint
     with pytest.raises(RequestError) as caught:
-        bench.kernels().resolve("6.12.1", AMD64)
+        bench.resolve("6.12.1")
     assert "107, 117" in caught.value.hint
+    assert bench.served.count("/ubuntu*") == 0
+
+
+def test_headers_that_are_gone_are_named(bench: Bench) -> None:
+    fill(bench.archive)
+    kernel = bench.resolve("6.16").fetch()
+    assert kernel.headers is None
+    assert "no longer has linux-headers-6.16.3-amd64 6.16.3-1" in kernel.no_headers
+    bench.archive.drop("trixie-security", "linux-headers-6.12.117-1-common")
+    bench.archive.publish("trixie-security")
+    assert "no longer has linux-headers-6.12.117-1-common 6.12.117-1" in bench.resolve("6.12").fetch().no_headers
 
 
 def test_kernels_split_over_packages_are_put_together(bench: Bench) -> None:
@@ -79,83 +105,18 @@ def test_kernels_split_over_packages_are_put_together(bench: Bench) -> None:
     lost = "linux-base-7.2.1-cloud-amd64 (= 7.2.1-1)"
     bench.archive.add("trixie", "linux-image-7.2.1-cloud-amd64", "7.2.1-1", {}, lost)
     bench.archive.publish(*SUITES)
-    source = bench.kernels()
-    kernel = source.fetch(source.resolve("7.3", AMD64))
+    kernel = bench.resolve("7.3").fetch()
     assert kernel.config is not None
     assert (kernel.image.name, kernel.config.name) == ("vmlinuz", "config")
     with pytest.raises(RequestError, match=r"without the linux-base-7\.2\.1-cloud-amd64"):
-        source.resolve("7.2", AMD64)
-
-
-def test_a_silent_archive_and_an_empty_store_is_one_clear_error(bench: Bench) -> None:
-    with pytest.raises(ArchiveError) as caught:
-        bench.kernels(bench.settings(url="http://127.0.0.1:9")).resolve("6.12", AMD64)
-    assert "cannot be reached" in caught.value.what
-    assert caught.value.hint
-
-
-def test_a_silent_archive_and_a_filled_store_works_with_a_notice(bench: Bench) -> None:
-    fill(bench.archive)
-    with bench.archive.serve() as url:
-        source = bench.kernels(bench.settings(url=url))
-        source.fetch(source.resolve("6.12", AMD64))
-    assert bench.notices == []
-    kernel = source.fetch(source.resolve("6.12", AMD64))
-    assert kernel.release == CLOUD
-    assert len(bench.notices) == len(SUITES)
-    assert all("cannot be reached" in notice for notice in bench.notices)
-
-
-def test_one_silent_suite_is_a_notice(bench: Bench) -> None:
-    bench.archive.add_kernel("trixie", "6.12.107+deb13-cloud-amd64", "6.12.107-1")
-    bench.archive.publish("trixie")
-    assert bench.kernels().resolve("6.12", AMD64).patch == 107
-    assert [notice.split(" at ")[0] for notice in bench.notices] == ["the archive of trixie-security"]
-
-
-def test_a_wrong_signature_is_refused_with_old_lists_or_without(bench: Bench) -> None:
-    fill(bench.archive)
-    with signing_key() as other:
-        bench.archive.publish("trixie-security", key=other)
-        with pytest.raises(ArchiveError, match="trixie-security was refused"):
-            bench.kernels().resolve("6.12", AMD64)
-        bench.archive.publish(*SUITES)
-        bench.kernels().resolve("6.12", AMD64)
-        bench.archive.publish("trixie-security", key=other)
-        with pytest.raises(ArchiveError, match="trixie-security was refused"):
-            bench.kernels().resolve("6.12", AMD64)
-
-
-def test_a_suite_that_lost_its_signature_is_refused(bench: Bench) -> None:
-    fill(bench.archive)
-    bench.kernels().resolve("6.12", AMD64)
-    signed = bench.archive.root / "dists" / "trixie" / "InRelease"
-    text = signed.read_text().split("\n\n", 1)[1].split("-----BEGIN PGP SIGNATURE")[0]
-    signed.unlink()
-    signed.with_name("Release").write_text(text.replace("Suite: trixie", "Suite: trixie\nLabel: changed"))
-    with pytest.raises(ArchiveError, match="trixie was refused"):
-        bench.kernels().resolve("6.12", AMD64)
-
-
-def test_a_package_that_is_not_the_listed_one_is_refused(bench: Bench) -> None:
-    fill(bench.archive)
-    source = bench.kernels()
-    entry = source.resolve("6.12", AMD64)
-    deb = bench.archive.root / entry.packages[0].filename
-    content = bytearray(deb.read_bytes())
-    content[-1] ^= 1
-    deb.write_bytes(content)
-    with pytest.raises(ArchiveError, match="was refused"):
-        source.fetch(entry)
-    assert not source.stored(entry)
+        bench.resolve("7.2")
 
 
 def test_a_damaged_file_in_the_store_is_noticed_and_fetched_again(bench: Bench) -> None:
     fill(bench.archive)
-    source = bench.kernels()
-    entry = source.resolve("6.12", AMD64)
-    source.fetch(entry).image.write_text("damaged")
-    assert source.fetch(entry).image.read_text() == f"image of {CLOUD}\n"
+    choice = bench.resolve("6.12")
+    choice.fetch().image.write_text("damaged")
+    assert choice.fetch().image.read_text() == f"image of {CLOUD}\n"
     assert any("damaged" in notice for notice in bench.notices)
 
 
@@ -163,21 +124,41 @@ def test_an_expired_release_needs_the_setting_and_warns_each_time(bench: Bench) 
     fill(bench.archive)
     bench.archive.publish(*SUITES, valid_for=timedelta(days=-3))
     with pytest.raises(ArchiveError) as caught:
-        bench.kernels().resolve("6.12", AMD64)
+        bench.resolve("6.12")
     assert "out of date" in caught.value.what
     assert "LAB_ALLOW_EXPIRED" in caught.value.hint
     for _ in range(2):
         bench.notices.clear()
-        source = bench.kernels(bench.settings(allow_expired=True))
-        assert source.resolve("6.12", AMD64).release == CLOUD
+        assert bench.resolve("6.12", settings=bench.settings(allow_expired=True)).release == CLOUD
         assert any("trixie-security" in notice and "Valid-Until" in notice for notice in bench.notices)
 
 
 def test_a_damaged_cache_of_the_lists_is_read_again(bench: Bench) -> None:
     fill(bench.archive)
-    bench.kernels().resolve("6.12", AMD64)
+    bench.resolve("6.12")
     caches = list(bench.store.root.glob("state/apt/*/packages-*.json"))
     assert len(caches) == len(SUITES)
     for cache in caches:
         cache.write_text("{")
-    assert bench.kernels().resolve("6.12", AMD64).release == CLOUD
+    assert bench.resolve("6.12").release == CLOUD
+
+
+@pytest.mark.parametrize(("text", "kind"), [("path:/a/kernel", "LocalKernels"), ("oci:an/image", "OciKernels")])
+def test_what_no_archive_has_goes_to_its_own_provider(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str, kind: str
+) -> None:
+    asked = []
+
+    class Provider:
+        def __init__(self, store: Store, settings: Settings, notice: object) -> None:
+            asked.append((store, settings, notice))
+
+        def resolve(self, text: str, arch: Arch) -> tuple[str, Arch]:
+            return text, arch
+
+    monkeypatch.setattr("importlib.import_module", lambda _: SimpleNamespace(**{kind: Provider}))
+    settings = bench.settings()
+    found: object = bench.kernels(settings).resolve(text, AMD64)
+    assert found == (text, AMD64)
+    assert asked[0][:2] == (bench.store, settings)
+    assert bench.served.asked == []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from lab.arches import AMD64
+from lab.arches import AMD64, ARM64, Arch
 from lab.errors import RequestError
 from lab.matrix.cell import Cell, cells, split_list
 
 
+def never(text: str, arch: Arch) -> list[str]:
+    raise AssertionError(f"an archive was read for {text} on {arch.name}")
+
+
 def test_cells_are_all_combinations_in_the_order_written() -> None:
-    made = cells("6.12,5.10", "amd64", "falco:kmod,tap:modern-bpf")
+    made = cells("6.12,5.10", "amd64", "falco:kmod,tap:modern-bpf", never)
     assert [cell.slug for cell in made] == [
         "6.12-amd64-falco:kmod",
         "6.12-amd64-tap:modern-bpf",
@@ -20,16 +24,35 @@ def test_cells_are_all_combinations_in_the_order_written() -> None:
 
 
 def test_what_is_asked_for_twice_is_one_cell() -> None:
-    assert len(cells("6.12,6.12", "amd64,x86_64", "falco:kmod")) == 1
+    assert len(cells("6.12,6.12", "amd64,x86_64", "falco:kmod", never)) == 1
 
 
 def test_both_names_of_an_architecture_are_one() -> None:
-    assert cells("6.12", "x86_64", "falco:kmod") == [Cell("6.12", AMD64, "falco:kmod")]
+    assert cells("6.12", "x86_64", "falco:kmod", never) == [Cell("6.12", AMD64, "falco:kmod")]
+
+
+def test_a_request_for_several_means_what_each_architecture_has() -> None:
+    asked = []
+
+    def expand(text: str, arch: Arch) -> list[str]:
+        asked.append((text, arch.name))
+        return ["7.3", "6.12"] if arch is AMD64 else ["7.2"]
+
+    made = cells("5.10,>=6,<8,6.12", "amd64,arm64", "falco:kmod", expand)
+    assert [(cell.kernel, cell.arch) for cell in made] == [
+        ("5.10", AMD64),
+        ("5.10", ARM64),
+        ("7.3", AMD64),
+        ("6.12", AMD64),
+        ("7.2", ARM64),
+        ("6.12", ARM64),
+    ]
+    assert asked == [(">=6,<8", "amd64"), (">=6,<8", "arm64")]
 
 
 def test_an_unknown_architecture_is_named() -> None:
     with pytest.raises(RequestError, match="sparc"):
-        cells("6.12", "amd64,sparc", "falco:kmod")
+        cells("6.12", "amd64,sparc", "falco:kmod", never)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_failure_leaves_a_bundle_whose_path_is_shown(run: Any, pytester: pytes
     assert (bundle / "failure.txt").read_text().startswith("lost\n")
     rerun = (bundle / "rerun").read_text()
     assert "pytest" in rerun
-    assert "test_scenario.py::test_it --kernel 6.12.1-cloud" in rerun
+    assert "test_scenario.py::test_it --kernel debian/6.12.1-cloud" in rerun
 
 
 def test_what_failed_for_a_cell_alone_leaves_the_others(run: Any, fake_lab: FakeLab) -> None:
@@ -204,6 +204,28 @@ def test_what_does_not_exist_is_a_usage_error_of_one_sentence(
     result.stderr.fnmatch_lines([f"*{sentence}"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert fake_lab.machines == []
+
+
+def test_a_range_of_kernels_is_a_cell_for_each(run: Any, fake_lab: FakeLab) -> None:
+    fake_lab.several[">=6.1,<7"] = ["6.12", "6.1"]
+    result = run(PASSING, "--kernel", "5.10,>=6.1,<7,6.12")
+    assert result.ret == 0
+    lines = [f"{series}-amd64-falco:kmod: 1 passed" for series in ("5.10", "6.12", "6.1")]
+    result.stdout.fnmatch_lines(lines)
+    assert result.parseoutcomes() == {"passed": 3}
+
+
+@pytest.mark.parametrize("kind", [RequestError, ArchiveError])
+@pytest.mark.parametrize("arguments", [["--kernel", "all"], []])
+def test_a_range_that_cannot_be_known_is_a_usage_error_of_one_sentence(
+    run: Any, fake_lab: FakeLab, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("LAB_KERNEL", "all")
+    fake_lab.several["all"] = kind("nobody knows the kernels")
+    result = run(PASSING, *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*nobody knows the kernels"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
 def test_a_wrong_setting_is_a_usage_error_that_names_it(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

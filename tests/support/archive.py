@@ -1,7 +1,8 @@
-"""A small Debian archive, real to apt: packages built by dpkg-deb, an index, a signature, served on 127.0.0.1."""
+"""A small archive as Debian and Ubuntu have them, real to apt: packages built by dpkg-deb, indices, a signature."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import lzma
 import shutil
@@ -10,11 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 from lab import process
 
@@ -53,102 +50,112 @@ def signing_key() -> Iterator[Key]:
 
 @dataclass
 class Archive:
-    """An archive below `root`: `add` packages, `publish` suites, then `serve`; `asked` is what it was asked for."""
+    """An archive below `root`: `add` packages, `publish` suites; tests.support.server serves it.
+
+    Ubuntu's has indices by their hash too, and signs no date until which it is good.
+    """
 
     root: Path
     key: Key
     arch: str = "amd64"
-    asked: list[str] = field(default_factory=list)
-    _stanzas: dict[str, list[str]] = field(default_factory=dict)
+    origin: str = "Debian"
+    components: tuple[str, ...] = ("main",)
+    packing: str = "xz"
+    by_hash: bool = False
+    _stanzas: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    def add(self, suite: str, name: str, version: str, files: Mapping[str, str], depends: str = "") -> Path:
-        """Build a package and list it in `suite`; the next publish makes that known. Returns its file."""
+    def add(
+        self,
+        suite: str,
+        name: str,
+        version: str,
+        files: Mapping[str, str | Path],
+        depends: str = "",
+        *,
+        arch: str = "",
+        component: str = "main",
+    ) -> Path:
+        """Build a package and list it in `suite`; the next publish makes that known. Returns its file.
+
+        `files` are texts, or files and folders to copy, by their place in the package.
+        """
+        arch = arch or self.arch
         tree = self.root / "build" / f"{name}_{version}"
-        control = f"Package: {name}\nVersion: {version}\nArchitecture: {self.arch}\n"
+        control = f"Package: {name}\nVersion: {version}\nArchitecture: {arch}\n"
         control += "Maintainer: Lab <lab@localhost>\nDescription: made for a test\n"
         control += f"Depends: {depends}\n" if depends else ""
-        for place, text in {"DEBIAN/control": control, **files}.items():
-            (tree / place).parent.mkdir(parents=True, exist_ok=True)
-            (tree / place).write_text(text)
-        deb = self.root / "pool" / f"{name}_{version}_{self.arch}.deb"
+        for place, content in {"DEBIAN/control": control, **files}.items():
+            _put(content, tree / place)
+        deb = self.root / "pool" / f"{name}_{version}_{arch}.deb"
         deb.parent.mkdir(parents=True, exist_ok=True)
-        process.run(["dpkg-deb", "--root-owner-group", "-b", tree, deb], deadline=60)
+        # With all its times clamped the same files are the same package, today and tomorrow.
+        argv: list[str | Path] = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", tree, deb]
+        process.run(argv, deadline=120, env={"SOURCE_DATE_EPOCH": "0"})
+        shutil.rmtree(tree)
         digest = hashlib.sha256(deb.read_bytes()).hexdigest()
         listed = f"Filename: pool/{deb.name}\nSize: {deb.stat().st_size}\nSHA256: {digest}\n"
-        self._stanzas.setdefault(suite, []).append(control + listed)
+        self._stanzas.setdefault((suite, component), []).append(control + listed)
         return deb
 
-    def add_kernel(self, suite: str, release: str, version: str, *, headers: bool = True, depends: str = "") -> Path:
-        """A kernel as Debian packs them up to 6.18, with the files that the lab looks for."""
-        files = {
-            f"boot/vmlinuz-{release}": f"image of {release}\n",
-            f"boot/config-{release}": "CONFIG_BPF=y\nCONFIG_OVERLAY_FS=m\n# CONFIG_KGDB is not set\nCONFIG_HZ=250\n",
-            f"usr/lib/modules/{release}/modules.builtin": "",
-        }
-        if headers:
-            common = f"linux-headers-{version}-common"
-            needs = f"{common} (= {version}), linux-kbuild-{version}, gcc-14-for-host"
-            self.add(
-                suite, f"linux-headers-{release}", version, {f"usr/src/linux-headers-{release}/Makefile": ""}, needs
-            )
-            self.add(suite, common, version, {f"usr/src/{common}/Makefile": ""})
-        return self.add(suite, f"linux-image-{release}", version, files, depends)
+    def drop(self, suite: str, name: str) -> None:
+        """List a package no more from the next publish on."""
+        for listed in (stanzas for (place, _), stanzas in self._stanzas.items() if place == suite):
+            listed[:] = [stanza for stanza in listed if not stanza.startswith(f"Package: {name}\n")]
 
     def publish(self, *suites: str, key: Key | None = None, valid_for: timedelta | None = None) -> None:
-        """Write and sign the index of every suite; `valid_for` from now, negative for one that is past its date."""
+        """Write and sign the indices of every suite; `valid_for` from now, negative for one that is past its date."""
         for suite in suites:
-            place = self.root / "dists" / suite
-            index = f"main/binary-{self.arch}/Packages.xz"
-            (place / index).parent.mkdir(parents=True, exist_ok=True)
-            plain = "\n".join(self._stanzas.get(suite, [])).encode()
-            packed = lzma.compress(plain)
-            (place / index).write_bytes(packed)
-            # apt wants the unpacked file's hash too, and never asks for the file.
-            release = _release(suite, self.arch, {index: packed, index.removesuffix(".xz"): plain}, valid_for)
+            files: dict[str, bytes] = {}
+            for component in self.components:
+                index = self.index(suite, component)
+                plain = "\n".join(self._stanzas.get((suite, component), [])).encode()
+                packed = lzma.compress(plain) if self.packing == "xz" else gzip.compress(plain)
+                self._write(index, packed)
+                name = str(index.relative_to(self._suite(suite)))
+                # apt wants the unpacked file's hash too, and never asks for the file.
+                files |= {name: packed, name.removesuffix(f".{self.packing}"): plain}
             argv: list[str | Path] = ["gpg", "--homedir", (key or self.key).home, "--batch", "--clearsign"]
-            (place / "InRelease").write_bytes(process.run(argv, deadline=60, stdin=release.encode()).stdout)
+            release = self._release(suite, files, valid_for).encode()
+            (self._suite(suite) / "InRelease").write_bytes(process.run(argv, deadline=60, stdin=release).stdout)
 
-    @contextmanager
-    def serve(self) -> Iterator[str]:
-        """Serve the archive while the block lasts; yields its address."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, self.asked, directory=str(self.root)))
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+    def index(self, suite: str, component: str = "main") -> Path:
+        """The file that lists a suite's packages."""
+        return self._suite(suite) / component / f"binary-{self.arch}" / f"Packages.{self.packing}"
+
+    def _suite(self, suite: str) -> Path:
+        return self.root / "dists" / suite
+
+    def _write(self, index: Path, packed: bytes) -> None:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.write_bytes(packed)
+        if self.by_hash:
+            copy = index.parent / "by-hash" / "SHA256" / hashlib.sha256(packed).hexdigest()
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(packed)
+
+    def _release(self, suite: str, files: Mapping[str, bytes], valid_for: timedelta | None) -> str:
+        now = datetime.now(UTC)
+        dated = now - timedelta(days=1) + min(valid_for or timedelta(), timedelta())
+        lines = [
+            f"Origin: {self.origin}",
+            f"Suite: {suite}",
+            f"Codename: {suite}",
+            f"Date: {dated.strftime(_DATE)}",
+            *([f"Valid-Until: {(now + valid_for).strftime(_DATE)}"] if valid_for else []),
+            f"Architectures: {self.arch}",
+            f"Components: {' '.join(self.components)}",
+            *(["Acquire-By-Hash: yes"] if self.by_hash else []),
+            "SHA256:",
+            *(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}" for name, content in files.items()),
+        ]
+        return "\n".join(lines) + "\n"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def __init__(self, asked: list[str], *args: Any, **kwargs: Any) -> None:
-        self._asked = asked
-        super().__init__(*args, **kwargs)
-
-    def do_GET(self) -> None:
-        self._asked.append(self.path)
-        # A suite that is published twice in one second has the same date and is not the same.
-        del self.headers["If-Modified-Since"]
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class names it so)
-        pass
-
-
-def _release(suite: str, arch: str, files: Mapping[str, bytes], valid_for: timedelta | None) -> str:
-    now = datetime.now(UTC)
-    dated = now - timedelta(days=1) + min(valid_for or timedelta(), timedelta())
-    lines = [
-        "Origin: Debian",
-        f"Suite: {suite}",
-        f"Codename: {suite}",
-        f"Date: {dated.strftime(_DATE)}",
-        *([f"Valid-Until: {(now + valid_for).strftime(_DATE)}"] if valid_for else []),
-        f"Architectures: {arch}",
-        "Components: main",
-        "SHA256:",
-        *(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}" for name, content in files.items()),
-    ]
-    return "\n".join(lines) + "\n"
+def _put(content: str | Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        place.write_text(content)
+    elif content.is_dir():
+        shutil.copytree(content, place, symlinks=True)
+    else:
+        shutil.copy(content, place)

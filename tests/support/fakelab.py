@@ -89,18 +89,29 @@ class FakeEvents:
 
 
 class FakeLab:
-    """Makes fake machines; `prepare` and `check` raise `errors[kernel]` where there is one."""
+    """Makes fake machines; `prepare` and `check` raise `errors[kernel]` where there is one.
+
+    `several` is what requests for several kernels mean, or the error when an archive is asked for it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.errors: dict[str, Exception] = {}
         self.unknown: dict[str, Exception] = {}
+        self.several: dict[str, list[str] | Exception] = {}
+        self.kernels = SimpleNamespace(expand=self._expand)
         self.machines: list[FakeMachine] = []
+
+    def _expand(self, text: str, _: object) -> list[str]:
+        found = self.several[text]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def prepare(self, cell: Cell) -> Any:
         if cell.kernel in self.errors:
             raise self.errors[cell.kernel]
-        kernel = SimpleNamespace(request=cell.kernel, version="6.12.1-1", flavour="cloud")
+        kernel = SimpleNamespace(exact="debian/6.12.1-cloud")
         return SimpleNamespace(versions=lambda: {"cell": cell.slug}, kernel=kernel, driver=None, cell=cell)
 
     def check(self, cell: Cell) -> None:
