@@ -33,9 +33,11 @@ class Distribution:
     """A distribution whose kernels the lab takes.
 
     `suites` are those with kernels; of one version in several suites the lab takes the one that stands first.
-    `components` are where its kernels are, `more_components` what compilers need beside them. `series` are the kernel
-    series it may have, for a request that names no distribution: empty where each request is looked for. `probed` says
-    that its archive is first asked whether it answers at all: many hosts cannot reach it.
+    `aliases` are other names of suites, which are read only when they are asked for: a mirror may be half updated under
+    one name and whole under the other. `components` are where its kernels are, `more_components` what compilers need
+    beside them. `series` are the kernel series it may have, for a request that names no distribution: empty where each
+    request is looked for. `probed` says that its archive is first asked whether it answers at all: many hosts cannot
+    reach it.
     """
 
     name: str
@@ -44,10 +46,15 @@ class Distribution:
     keyring: Path
     keyring_package: str
     template: str
+    aliases: tuple[tuple[str, str], ...] = ()
     components: tuple[str, ...] = ("main",)
     more_components: tuple[str, ...] = ()
     series: frozenset[str] = frozenset()
     probed: bool = False
+
+    def is_alias(self, suite: str) -> bool:
+        """Is that another name of a suite?"""
+        return suite in dict(self.aliases)
 
     def may_have(self, series: str) -> bool:
         """Is it worth while to look for that series here, unasked?"""
@@ -73,6 +80,8 @@ DEBIAN = Distribution(
     keyring=KEYRINGS / "debian-archive-keyring.gpg",
     keyring_package="debian-archive-keyring",
     template="Debian.info",
+    # As it is while trixie is Debian's stable release; a table to be moved on with the next.
+    aliases=(("oldstable", "bookworm"), ("stable", "trixie"), ("testing", "forky"), ("unstable", "sid")),
 )
 
 _RELEASES = ("bionic", "focal", "jammy", "noble")  # the LTS releases, with their HWE kernels
@@ -120,7 +129,7 @@ def distribution_of(suite: str) -> Distribution:
 
 def check_name(suite: str, distribution: Distribution) -> str:
     """`suite` when it is one of the distribution's in which the lab looks for kernels; RequestError lists those."""
-    if suite not in distribution.suites:
+    if suite not in distribution.suites and not distribution.is_alias(suite):
         what = f"{distribution.title} has no suite {suite!r} in which the lab looks for kernels"
         raise RequestError(what, hint=f"choose one of: {', '.join(distribution.suites)}")
     return suite
@@ -147,4 +156,4 @@ def compilers_suite(name: str) -> str:
     """The suite whose compilers the kernels of suite `name` were built with: its own release."""
     for part in (SECURITY, _BACKPORTS, _UPDATES):
         name = name.removesuffix(part)
-    return "sid" if name == "experimental" else name
+    return "sid" if name == "experimental" else dict(DEBIAN.aliases).get(name, name)

@@ -122,9 +122,11 @@ class ArchiveKernels:
         self._sources = sources
         self._catalogue, self._prefixes = _CATALOGUES[distribution.name]
 
-    def listed(self, arch: Arch) -> Listing:
-        """All that can be had. UnavailableError when no suite can be read; some that cannot are a notice each."""
-        roots = [self._root(name, arch) for name in self.distribution.suites]
+    def listed(self, arch: Arch, suite: str = "") -> Listing:
+        """All that can be had, or all that a suite has by another of its names. UnavailableError when no suite can be
+        read; some that cannot are a notice each."""
+        names = (suite,) if self.distribution.is_alias(suite) else self.distribution.suites
+        roots = [self._root(name, arch) for name in names]
         refresh = self._answers(roots)
         with ThreadPoolExecutor(max_workers=len(roots)) as pool:
             answers = list(pool.map(lambda root: self._read(root, refresh), roots))
@@ -160,6 +162,10 @@ class ArchiveKernels:
         """Where the kernel's files in the store came from; None when they are not there."""
         found = self._store.find(_KIND, _inputs(entry))
         return found.provenance if found else None
+
+    def stored(self, entry: CatalogEntry) -> bool:
+        """Are the kernel's files in the store? To ask is no use of them."""
+        return self._store.has(_KIND, _inputs(entry))
 
     def tell_replaced(self, lost: Sequence[CatalogEntry], taken: CatalogEntry) -> None:
         """Tell that `taken` stands in for kernels, newest first, that the archive lists and does not have."""

@@ -10,7 +10,7 @@ from lab.arches import Arch
 from lab.archives.stanzas import Package
 from lab.archives.suites import place
 from lab.archives.versions import Key, sort_key
-from lab.errors import RequestError
+from lab.errors import ArchiveError, RequestError
 from lab.kernels.kernel import HeaderPackages
 from lab.kernels.request import Request
 
@@ -62,7 +62,7 @@ def ordered(entries: Iterable[CatalogEntry]) -> list[CatalogEntry]:
 
 def candidates(request: Request, offered: Sequence[CatalogEntry], title: str) -> list[CatalogEntry]:
     """The entry that `request` means, then those that may be taken when it cannot be had; RequestError lists what
-    exists in the distribution called `title`. `offered` is newest first.
+    exists in the distribution called `title`, ArchiveError says what an archive lost. `offered` is newest first.
 
     Where the request names a patch or a release, only the same version from another suite may take its place.
     """
@@ -91,7 +91,7 @@ def newest(offered: Sequence[CatalogEntry], flavour: str = "") -> list[CatalogEn
     for name in series(offered):
         try:
             found.append(choose(Request(name, "", "", name, None, flavour, ""), offered))
-        except RequestError:
+        except (ArchiveError, RequestError):
             continue  # a series that exists in special flavours only has no default
     return found
 
@@ -113,12 +113,12 @@ def _unknown(
     exact: Sequence[CatalogEntry],
     offered: Sequence[CatalogEntry],
     title: str,
-) -> RequestError:
+) -> ArchiveError | RequestError:
     where = f"{request.suite or title} has"
     lost = [entry for entry in exact if entry.missing and request.flavour in ("", entry.flavour)]
     if lost:
         what = f"{where} {lost[0].release} without the {lost[0].missing[0]} that it needs"
-        return RequestError(what, hint=f"series that can be had: {', '.join(series(offered))}")
+        return ArchiveError(what, hint=f"series that can be had: {', '.join(series(offered))}")
     if exact:
         flavours = ", ".join(sorted({entry.flavour for entry in exact}))
         what = f"{where} no {request.flavour or 'cloud or full'} kernel {request.kernel}"

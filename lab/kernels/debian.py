@@ -43,7 +43,7 @@ def _entry(image: Package, known: _Known, arch: Arch) -> CatalogEntry | None:
     flavour = _flavour(release, arch)
     if flavour is None:
         return None
-    wanted = _PARTS.findall(image.depends)
+    wanted = _needed(image)
     parts = [known.get((image.suite, name, number)) for name, number in wanted]
     headers, no_headers = _headers(release, image, known)
     return CatalogEntry(
@@ -60,6 +60,15 @@ def _entry(image: Package, known: _Known, arch: Arch) -> CatalogEntry | None:
         no_headers=no_headers,
         missing=tuple(name for (name, _), part in zip(wanted, parts, strict=True) if part is None),
     )
+
+
+def _needed(image: Package) -> list[tuple[str, str]]:
+    """The packages (name, version) that the image's files are in beside its own.
+
+    6.18 already needs a linux-base, and that holds nothing of the kernel yet: the image still does.
+    """
+    parts: list[tuple[str, str]] = _PARTS.findall(image.depends)
+    return parts if any(name.startswith("linux-binary-") for name, _ in parts) else []
 
 
 def _flavour(release: str, arch: Arch) -> str | None:

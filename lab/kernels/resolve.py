@@ -60,7 +60,7 @@ class KernelSource:
         wanted = request.parse(text)
         if wanted.distro:
             archive = self._archive(wanted.distro)
-            return archive.choose(wanted, archive.listed(arch))
+            return archive.choose(wanted, archive.listed(arch, wanted.suite))
         return self._anywhere(wanted, arch)
 
     def expand(self, text: str, arch: Arch) -> _Texts:
@@ -73,7 +73,7 @@ class KernelSource:
             return [text]
         wanted = request.parse_several(text)
         archive = self._archive(wanted.distro)
-        listing = archive.listed(arch)
+        listing = archive.listed(arch, wanted.suite)
         offered = [entry for entry in listing.entries if wanted.suite in ("", entry.suite)]
         names = [entry.series for entry in catalog.newest(offered, wanted.flavour)]
         found = [wanted.request(name) for name in names if wanted.admits(name)]
@@ -89,7 +89,7 @@ class KernelSource:
 
     def stored(self, entry: CatalogEntry) -> bool:
         """Is the kernel in the store already?"""
-        return self._archive(entry.distro).provenance(entry) is not None
+        return self._archive(entry.distro).stored(entry)
 
     def _archive(self, name: str) -> ArchiveKernels:
         return next(archive for archive in self._archives if name in ("", archive.distribution.name))

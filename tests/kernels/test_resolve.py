@@ -102,14 +102,32 @@ def test_kernels_split_over_packages_are_put_together(bench: Bench) -> None:
         bench.archive.add("trixie", part, version, {f"{where}/{name}": name})
     depends = ", ".join(f"{part} (= {version})" for part in parts)
     bench.archive.add("trixie", f"linux-image-{release}", version, {}, depends)
-    lost = "linux-base-7.2.1-cloud-amd64 (= 7.2.1-1)"
+    lost = "linux-base-7.2.1-cloud-amd64 (= 7.2.1-1), linux-binary-7.2.1-cloud-amd64 (= 7.2.1-1)"
     bench.archive.add("trixie", "linux-image-7.2.1-cloud-amd64", "7.2.1-1", {}, lost)
     bench.archive.publish(*SUITES)
     kernel = bench.resolve("7.3").fetch()
     assert kernel.config is not None
     assert (kernel.image.name, kernel.config.name) == ("vmlinuz", "config")
-    with pytest.raises(RequestError, match=r"without the linux-base-7\.2\.1-cloud-amd64"):
+    with pytest.raises(ArchiveError, match=r"without the linux-base-7\.2\.1-cloud-amd64"):
         bench.resolve("7.2")
+
+
+def test_a_base_package_without_anything_of_the_kernel_is_not_missed(bench: Bench) -> None:
+    """As Debian's 6.18 has it, whose linux-base the archive lists no more."""
+    add_debian_kernel(
+        bench.archive, "trixie", "6.18.9-amd64", "6.18.9-1", depends="kmod, linux-base-6.18.9-amd64 (= 6.18.9-1)"
+    )
+    bench.archive.publish(*SUITES)
+    assert bench.resolve("6.18").fetch().release == "6.18.9-amd64"
+
+
+def test_a_suite_by_another_of_its_names_is_read_when_it_is_asked_for(bench: Bench) -> None:
+    add_debian_kernel(bench.archive, "trixie", "6.12.117-amd64", "6.12.117-1")
+    add_debian_kernel(bench.archive, "stable", "6.12.107-amd64", "6.12.107-1")
+    bench.archive.publish(*SUITES, "stable")
+    assert bench.resolve("6.12").version == "6.12.117-1"
+    kernel = bench.resolve("debian:stable/6.12").fetch()
+    assert (kernel.version, kernel.origin) == ("6.12.107-1", "debian:stable")
 
 
 def test_a_damaged_file_in_the_store_is_noticed_and_fetched_again(bench: Bench) -> None:
