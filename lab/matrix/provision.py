@@ -16,7 +16,7 @@ from lab.images.initrd import make_initrd
 from lab.images.programs import build_program
 from lab.images.recipe import RECIPES
 from lab.images.root import Image, guest_image
-from lab.kernels.kernel import Kernel
+from lab.kernels.kernel import Choice, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.machines.accel import Acceleration, choose
 from lab.machines.machine import Machine
@@ -62,10 +62,13 @@ class Lab:
         self.store.sweep()
         self.kernels = KernelSource(self.store, settings, notice)
 
-    def prepare(self, cell: Cell) -> Prepared:
-        """Fetch and build what the cell needs. UnsupportedError before anything is built when it cannot be."""
+    def prepare(self, cell: Cell, choice: Choice | None = None) -> Prepared:
+        """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already.
+
+        UnsupportedError before anything is built when it cannot be.
+        """
         driver = find_driver(cell.driver) if cell.driver else None
-        kernel = self.kernels.resolve(cell.kernel, cell.arch).fetch()
+        kernel = (choice or self.kernels.resolve(cell.kernel, cell.arch)).fetch()
         if driver:
             demand_supported(driver, kernel)
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)

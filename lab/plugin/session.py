@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
 from lab.drivers.manifest import default_driver, find_driver
 from lab.errors import LabError, RequestError
+from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
 from lab.machines.record import reap
 from lab.matrix.cell import Cell, cells
 from lab.matrix.provision import Lab, Prepared
+from lab.matrix.runs import PLAN, RESULTS, CellFacts, write_cells
 from lab.matrix.verdict import Verdict
 from lab.plugin.tape import Tape
 
@@ -47,6 +49,8 @@ class Session:
         self._lab: Lab | None = None
         self._cells: list[Cell] = []
         self._prepared: dict[Cell, Prepared | LabError] = {}
+        self._choices: dict[Cell, Choice] = {}
+        self._facts: dict[str, CellFacts] = {}
         self._told: set[str] = set()
         self.settings = _settings(config)
         self.resolved: list[str] = []
@@ -82,8 +86,11 @@ class Session:
         verdict of that cell alone."""
         if cell.driver:
             find_driver(cell.driver)
+        self._facts[cell.slug] = CellFacts(cell.slug, cell.kernel, cell.arch.name, cell.driver)
         try:
             choice = self.lab.kernels.resolve(cell.kernel, cell.arch)
+            self._choices[cell] = choice
+            self._note(cell, release=choice.release, version=choice.version, origin=choice.origin)
             self.resolved.append(f"{cell.slug}: kernel {choice.release} ({choice.version}, {choice.origin})")
         except RequestError:
             raise
@@ -94,13 +101,31 @@ class Session:
         """The cell with everything made for it. What failed once fails again with the same cause, at once."""
         if cell not in self._prepared:
             try:
-                self._prepared[cell] = self.lab.prepare(cell)
+                self._prepared[cell] = self._prepare(cell)
             except LabError as error:
                 self._prepared[cell] = error
         found = self._prepared[cell]
         if isinstance(found, LabError):
             raise found
         return found
+
+    def _prepare(self, cell: Cell) -> Prepared:
+        made = self.lab.prepare(cell, self._choices.get(cell))
+        self._note(
+            cell,
+            release=made.kernel.release,
+            version=made.kernel.version,
+            origin=made.kernel.origin,
+            driver_version=str(made.driver.provenance.get("version", "")) if made.driver else "",
+            compiler=str(made.driver.provenance.get("compiler", "")) if made.driver else "",
+            acceleration=str(made.acceleration.kind),
+            qemu=made.qemu.version,
+        )
+        write_cells(self.folder, self._facts)
+        return made
+
+    def _note(self, cell: Cell, **facts: str) -> None:
+        self._facts[cell.slug] = replace(self._facts[cell.slug], **facts)
 
     def notice(self, text: str) -> None:
         """Tell the user something, once, while pytest has the terminal."""
@@ -117,13 +142,14 @@ class Session:
         """Write down what shall run, before anything does."""
         if self.planned:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "plan.json").write_text(json.dumps(self.planned, indent=1))
+            (self.folder / PLAN).write_text(json.dumps(self.planned, indent=1))
+            write_cells(self.folder, self._facts)
 
     def report(self, name: str, verdict: Verdict, reason: str) -> None:
         """Keep a scenario's verdict, in memory and on disk."""
         self.verdicts[name] = verdict
         row = {"scenario": name, "verdict": verdict, "reason": reason, "controls": self.controls.get(name, [])}
-        with (self.folder / "results.jsonl").open("a") as stream:
+        with (self.folder / RESULTS).open("a") as stream:
             stream.write(json.dumps(row) + "\n")
 
 
