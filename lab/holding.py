@@ -40,6 +40,11 @@ class Holds:
                 os.utime(descriptor)
         return True
 
+    def places(self) -> list[Path]:
+        """The folders that are held."""
+        with self._mutex:
+            return sorted(self._held)
+
 
 def claim(place: Path) -> int | None:
     """A descriptor that keeps everybody from using the folder at `place` until it is closed; None when it is in use.

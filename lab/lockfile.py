@@ -19,6 +19,7 @@ from lab.archives.bootstrap import Exact
 from lab.archives.failures import GoneError
 from lab.archives.stanzas import Package
 from lab.errors import ArchiveError, HostError, RequestError
+from lab.settings import Settings
 
 FILE = "lab.lock"
 
@@ -77,11 +78,14 @@ class LockedKernel(_Record):
     arch: _Word
     release: _Word
     version: _Version
+    series: str = Field(pattern=r"^\d+\.\d+$")
+    patch: int = Field(ge=0)
     flavour: _Word
-    origin: _Word
-    signed_by: str = Field(pattern=r"^[0-9A-F]*$")
+    origin: str = Field(pattern=r"^[a-z]+:[a-z-]+$")
+    signed_by: str = Field(pattern=r"^[0-9A-F]+$")
     packages: tuple[LockedPackage, ...] = Field(min_length=1)
     headers: LockedHeaders | None
+    no_headers: str = Field("", max_length=1000)
 
     def inputs(self) -> dict[str, Any]:
         """What the store knows the kernel by (lab/kernels/resolve.py)."""
@@ -146,6 +150,11 @@ class Lock(_Record):
     def source(self, name: str, suite: str) -> LockedPackage | None:
         """The package that a driver is built from, where it is locked."""
         return next((found for found in self.sources if (found.name, found.suite) == (name, suite)), None)
+
+
+def active(settings: Settings) -> Lock:
+    """The lock that this run goes by: empty where there is no file."""
+    return read(settings.lock_file) if settings.lock_file.exists() else Lock()
 
 
 def read(path: Path) -> Lock:

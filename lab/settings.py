@@ -40,6 +40,9 @@ class Settings(BaseModel):
     allow_expired: bool = Field(False, description="take archives whose Release file is past its Valid-Until date")
     offline: bool = Field(False, description="never use the network: what is not in the store is an error")
     catalog_hours: float = Field(24, ge=0, description="age at which a catalogue is read from the archive again")
+    lock_file: Folder = Field(
+        Path("lab.lock"), validate_default=True, description="the exact packages to take, where the file is there"
+    )
     accel: str = Field("auto", pattern="^(auto|kvm|tcg)$", description="auto, kvm or tcg")
     cpu_features: str = Field(
         "", pattern=r"^([a-z0-9_.-]+=[a-z0-9]+(,|$))*$", description="words for QEMU behind the CPU model: lpa2=on"

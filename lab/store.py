@@ -94,6 +94,11 @@ class Store:
         """Is there such an entry? To ask is no use of it, and does not tell whether it is whole."""
         return (self._place(kind, key_of(inputs)) / "entry.json").is_file()
 
+    def used(self) -> list[Entry]:
+        """The entries that were got or found through this object, by kind and key."""
+        found = (_whole(place.parent.name, place) for place in self._holds.places())
+        return [entry for entry in found if entry is not None]
+
     def state(self, name: str) -> Path:
         """A folder that outlives runs and is not content-addressed (apt's lists, verdicts of probes)."""
         folder = self.root / "state" / name

@@ -38,6 +38,8 @@ def kernel(request: str = "6.12", arch: str = "amd64") -> LockedKernel:
         arch=arch,
         release=RELEASE,
         version="6.12.117-1",
+        series="6.12",
+        patch=117,
         flavour="cloud",
         origin="debian:trixie-security",
         signed_by="B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8",

@@ -1,4 +1,4 @@
-"""`lab lock`: what lab.lock pins."""
+"""`lab lock`: pin the exact packages that runs are made from, and say what is pinned."""
 
 from __future__ import annotations
 
@@ -7,25 +7,49 @@ from pathlib import Path
 
 import click
 
-from lab import lockfile
+from lab import arches, lockfile
+from lab.cli.context import notice
+from lab.drivers.manifest import default_driver
 from lab.lockfile import Lock
+from lab.matrix.cell import cells
+from lab.matrix.locking import lock_cells
+from lab.matrix.provision import Lab
 from lab.settings import Settings
 from lab.store import Store
 
 
-@click.group()
-def lock() -> None:
-    """The exact packages that runs are made from (lab.lock)."""
+@click.group(invoke_without_command=True)
+@click.option("--kernel", default="", metavar="LIST", help="Kernels, as pytest takes them.")
+@click.option("--arch", default="", metavar="LIST", help="Architectures; the host's own when not given.")
+@click.option("--driver", default="", metavar="LIST", help="Drivers; the default one when not given.")
+@click.pass_context
+def lock(ctx: click.Context, kernel: str, arch: str, driver: str) -> None:
+    """Write lab.lock: the exact packages of these kernels, drivers, guests and compilers, as the archives have them
+    now. Runs in this folder then take those, from the store or the archive, until it is written anew."""
+    if ctx.invoked_subcommand is not None:
+        return
+    settings: Settings = ctx.obj
+    # What an old lock says is what shall be replaced.
+    lab = Lab(settings.model_copy(update={"lock_file": Path("/nonexistent/lab.lock")}), notice)
+    chosen = cells(
+        kernel or settings.kernel,
+        arch or arches.host().name,
+        driver or settings.driver or default_driver(),
+        lab.kernels.expand,
+    )
+    made = lock_cells(lab, chosen, notice)
+    lockfile.write(settings.lock_file, made)
+    for line in _lines(made, lab.store):
+        click.echo(line)
 
 
 @lock.command("check")
-@click.argument("path", type=click.Path(path_type=Path), default=Path(lockfile.FILE), metavar="[FILE]")
+@click.argument("path", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
 @click.pass_obj
-def check(settings: Settings, path: Path) -> None:
+def check(settings: Settings, path: Path | None) -> None:
     """Read a lock file, lab.lock here when none is named, and say what it pins and what of it is in the store."""
-    found = lockfile.read(path)
-    store = Store(settings.store)
-    for line in _lines(found, store):
+    found = lockfile.read(path or settings.lock_file)
+    for line in _lines(found, Store(settings.store)):
         click.echo(line)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from debian.debian_support import Version
 
+from lab import lockfile
 from lab.arches import Arch, host
-from lab.archives.aptroot import AptRoot
+from lab.archives.aptroot import AptRoot, Package
 from lab.archives.debs import unpack_deb
 from lab.archives.sources import Sources
 from lab.drivers.manifest import DriverMode, Source
@@ -21,6 +22,7 @@ from lab.images.builder import Builder, builder_root
 from lab.images.programs import first_error
 from lab.kernels.headers import BuildTree, build_tree
 from lab.kernels.kernel import Kernel
+from lab.lockfile import LockedPackage
 from lab.settings import Settings
 from lab.store import Store, content_digest, key_of
 
@@ -162,25 +164,31 @@ def _fetch_sources(driver: DriverMode, store: Store, settings: Settings, notice:
 
 def _fetch_package(source: Source, store: Store, settings: Settings, notice: Callable[[str], None]) -> _Sources:
     archive = AptRoot(Sources(settings).suite(source.suite), host(), store, settings, notice)
-    archive.refresh()
-    found = [package for package in archive.packages(source.package) if package.name == source.package]
-    if not found:
-        raise ArchiveError(f"{source.suite} has no package {source.package}", hint="correct `source` in driver.toml")
-    newest = max(found, key=lambda package: Version(package.version))
-    inputs = {"package": newest.name, "version": newest.version, "sha256": newest.sha256}
+    locked = lockfile.active(settings).source(source.package, source.suite)
+    newest = locked.package() if locked else _newest(archive, source.package)
+    inputs = {"package": newest.name, "version": newest.version, "sha256": newest.sha256, "layout": 2}
 
     def fill(folder: Path) -> dict[str, Any]:
         notice(f"fetching {newest.name} {newest.version}")
-        package = archive.download(newest, folder)
+        (package,) = lockfile.fetch([LockedPackage.of(newest)], lambda wanted: archive.download(wanted, folder))
         unpack_deb(package, folder / "unpacked")
         package.unlink()
-        return {**inputs, "suite": source.suite, "signed_by": archive.signed_by()}
+        signed_by = "" if locked else archive.signed_by()
+        return {**inputs, "suite": source.suite, "signed_by": signed_by, "lock": LockedPackage.of(newest).model_dump()}
 
     entry = store.get("source", inputs, fill)
     folders = sorted((entry.files / "unpacked").glob(source.folder))
     if not folders:
         raise ArchiveError(f"{newest.name} {newest.version} holds no {source.folder}", hint="correct driver.toml")
     return _Sources(folders[0], entry.key, entry.provenance)
+
+
+def _newest(archive: AptRoot, name: str) -> Package:
+    archive.refresh()
+    found = [package for package in archive.packages(name) if package.name == name]
+    if not found:
+        raise ArchiveError(f"{archive.suite.name} has no package {name}", hint="correct `source` in driver.toml")
+    return max(found, key=lambda package: Version(package.version))
 
 
 def _compiler(builder: Builder) -> str:

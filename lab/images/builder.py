@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lab import arches
-from lab.archives.bootstrap import RootRecipe, extract_root
-from lab.archives.sources import Sources
 from lab.images.recipe import RECIPES, read_recipe
+from lab.images.roots import RootWish, get_root
 from lab.process import Completed, run, which
 from lab.settings import Settings
 from lab.store import Store
@@ -99,16 +98,19 @@ def builder_root(
     suite = suite or recipe.suite
     packages = tuple(sorted({*recipe.package_names(), *extra}))
     host = arches.host()
-    inputs = {"suite": suite, "packages": packages, "host": host.name, "layout": 2}
+    wish = RootWish(
+        kind="builder",
+        name=recipe_name,
+        suite=suite,
+        packages=packages,
+        arch=host,
+        inputs={"host": host.name, "layout": 3},
+        notice=f"unpacking the compilers of {suite}",
+    )
 
-    def fill(folder: Path) -> dict[str, Any]:
-        notice(f"unpacking the compilers of {suite}")
-        root = folder / "root"
-        root.mkdir()
-        wanted = RootRecipe(Sources(settings).family(suite), packages, host)
-        done = extract_root(wanted, root, settings=settings, log=folder / "bootstrap.log", notice=notice)
-        (root / "usr/src").mkdir(exist_ok=True)  # where build trees are mounted
-        return {"packages": done}
+    def complete(folder: Path) -> dict[str, Any]:
+        (folder / "root/usr/src").mkdir(exist_ok=True)  # where build trees are mounted
+        return {}
 
-    entry = store.get("builder", inputs, fill)
+    entry = get_root(wish, store, settings, notice, complete)
     return Builder(entry.files / "root", entry.key, entry.provenance["packages"])

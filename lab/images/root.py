@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.arches import Arch
-from lab.archives.bootstrap import RootRecipe, extract_root
-from lab.archives.sources import Sources
-from lab.images.recipe import RECIPES, Recipe, read_recipe
+from lab.images.recipe import RECIPES, read_recipe
+from lab.images.roots import RootWish, get_root
 from lab.process import run, which
 from lab.settings import Settings
 from lab.store import Store, content_digest, translate_disk_errors
@@ -39,38 +38,28 @@ def guest_image(arch: Arch, store: Store, settings: Settings, notice: Callable[[
     """The image of recipe `images/guest`, made when it is not in the store or its recipe changed."""
     folder = RECIPES / "guest"
     recipe = read_recipe(folder / "recipe.toml")
-    inputs = {
-        "suite": recipe.suite,
-        "packages": recipe.package_names(),
-        "files": content_digest(folder / "files"),
-        "arch": arch.name,
-        "layout": 1,
-    }
+    wish = RootWish(
+        kind="image",
+        name="guest",
+        suite=recipe.suite,
+        packages=recipe.package_names(),
+        arch=arch,
+        inputs={"files": content_digest(folder / "files"), "arch": arch.name, "layout": 2},
+        notice=f"making the guest's root image for {arch.name}",
+    )
 
-    def fill(place: Path) -> dict[str, Any]:
-        notice(f"making the guest's root image for {arch.name}")
-        packages = _unpack(recipe, arch, place, settings, notice)
+    def complete(place: Path) -> dict[str, Any]:
         tree = place / "root"
         _complete(tree, folder / "files")
         shutil.copy(tree / "usr/bin/busybox", place / "busybox")
         _make_disk(tree, place / "root.ext4", place / "mke2fs.log")
         shutil.rmtree(tree)
-        return {"packages": packages, "suite": recipe.suite}
+        return {"suite": recipe.suite}
 
-    entry = store.get("image", inputs, fill)
+    entry = get_root(wish, store, settings, notice, complete)
     return Image(
         "guest", arch, entry.files / "root.ext4", entry.files / "busybox", entry.key, entry.provenance["packages"]
     )
-
-
-def _unpack(
-    recipe: Recipe, arch: Arch, place: Path, settings: Settings, notice: Callable[[str], None]
-) -> dict[str, str]:
-    tree = place / "root"
-    tree.mkdir()
-    suites = Sources(settings).family(recipe.suite)
-    wanted = RootRecipe(suites, recipe.package_names(), arch)
-    return extract_root(wanted, tree, settings=settings, log=place / "bootstrap.log", notice=notice)
 
 
 def _complete(tree: Path, files: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lab import lockfile
 from lab.arches import Arch
 from lab.archives.aptroot import AptRoot, Package
 from lab.archives.debs import unpack_deb
@@ -17,10 +18,11 @@ from lab.archives.failures import GoneError, UnavailableError
 from lab.archives.sources import Sources
 from lab.archives.suites import DEBIAN, UBUNTU, Distribution
 from lab.errors import ArchiveError, LabError, RequestError
-from lab.kernels import catalog, debian, ubuntu
+from lab.kernels import catalog, debian, locking, ubuntu
 from lab.kernels.catalog import CatalogEntry
 from lab.kernels.kernel import HeaderPackages, Kernel
 from lab.kernels.request import Request
+from lab.lockfile import LockedKernel, LockedPackage
 from lab.settings import Settings
 from lab.store import Entry, Store
 
@@ -153,6 +155,10 @@ class ArchiveKernels:
         self._root(entry.suite, entry.arch).warn_if_expired()
         return ArchiveChoice(request, entry, tuple(others), self)
 
+    def locked(self, request: Request, locked: LockedKernel, arch: Arch) -> ArchiveChoice:
+        """The kernel that lab.lock names for the request."""
+        return ArchiveChoice(request, locking.entry_of(locked, arch), (), self)
+
     def fetch(self, entry: CatalogEntry, request: Request) -> Kernel:
         """The kernel's files, from the store or else from the archive: downloaded, verified, unpacked."""
         stored = self._store.get(_KIND, _inputs(entry), lambda folder: self._fill(entry, folder))
@@ -206,12 +212,18 @@ class ArchiveKernels:
 
     def _fill(self, entry: CatalogEntry, folder: Path) -> dict[str, Any]:
         root = self._root(entry.suite, entry.arch)
-        root.refresh()
-        signed_by = root.signed_by()
         downloads = folder / ".download"
         downloads.mkdir()
-        for package in entry.packages:
-            deb = root.download(package, downloads)
+        if entry.locked_by:
+            signed_by = entry.locked_by
+            debs = lockfile.fetch(
+                [LockedPackage.of(package) for package in entry.packages], lambda one: root.download(one, downloads)
+            )
+        else:
+            root.refresh()
+            signed_by = root.signed_by()
+            debs = [root.download(package, downloads) for package in entry.packages]
+        for deb in debs:
             unpack_deb(deb, folder)
             deb.unlink()
         downloads.rmdir()

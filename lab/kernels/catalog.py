@@ -39,6 +39,7 @@ class CatalogEntry:
     headers: HeaderPackages | None
     no_headers: str = ""
     missing: tuple[str, ...] = ()
+    locked_by: str = ""  # out of lab.lock: the key that signed the list it came from; no list is read for it
 
     @cached_property
     def rank(self) -> tuple[Key, int]:

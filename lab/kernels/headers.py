@@ -55,6 +55,14 @@ def build_tree(kernel: Kernel, store: Store, settings: Settings, notice: Callabl
     raise UnsupportedError(kernel.no_headers or f"there are no headers for kernel {kernel.release}")
 
 
+def kbuild_package(
+    headers: HeaderPackages, store: Store, settings: Settings, notice: Callable[[str], None]
+) -> Package | None:
+    """The package with kbuild's programs that a build against these headers takes; None when they hold them."""
+    found = _kbuild(headers, Sources(settings), store, settings, notice)
+    return found[1] if found else None
+
+
 def _from_packages(
     headers: HeaderPackages, arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]
 ) -> BuildTree:
@@ -96,6 +104,8 @@ def _kbuild(
     name, version = headers.kbuild
     if not name:
         return None
+    if locked := headers.kbuild_package:
+        return AptRoot(sources.suite(locked.suite), arches.host(), store, settings, notice), locked
     found = []
     for suite in sources.family(headers.suite):
         root = AptRoot(suite, arches.host(), store, settings, notice)

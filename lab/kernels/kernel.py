@@ -24,6 +24,7 @@ class HeaderPackages:
     suite: str
     compiler: str
     tree: str  # what `make -C` is given, below /usr/src
+    kbuild_package: Package | None = None  # the very package, where lab.lock names it
 
 
 @dataclass(frozen=True)

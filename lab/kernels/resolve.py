@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 
+from lab import lockfile
 from lab.arches import Arch
 from lab.archives.failures import UnavailableError
 from lab.archives.sources import Sources
@@ -58,6 +59,11 @@ class KernelSource:
                 found: Choice = provider(self._store, self._settings, self._notice).resolve(text, arch)
                 return found
         wanted = request.parse(text)
+        lock = lockfile.active(self._settings)
+        if locked := lock.kernel(wanted.slug, arch.name):
+            return self._archive(locked.origin.partition(":")[0]).locked(wanted, locked, arch)
+        if lock.kernels:
+            self._notice(f"{self._settings.lock_file.name} names no {text} for {arch.name}: what the archive has now")
         if wanted.distro:
             archive = self._archive(wanted.distro)
             return archive.choose(wanted, archive.listed(arch, wanted.suite))

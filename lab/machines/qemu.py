@@ -10,8 +10,7 @@ from typing import Any
 
 from lab import arches
 from lab.arches import Arch
-from lab.archives.bootstrap import RootRecipe, extract_root
-from lab.archives.sources import Sources
+from lab.images.roots import RootWish, get_root
 from lab.process import run, which
 from lab.settings import Settings
 from lab.store import Store
@@ -33,17 +32,20 @@ class Qemu:
 def own_qemu(arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Qemu:
     """The lab's QEMU for guests of `arch`, fetched when it is not in the store."""
     host = arches.host()
-    sources = Sources(settings)
-    inputs = {"suite": _SUITE, "packages": arch.qemu_packages, "host": host.name, "layout": 1}
+    wish = RootWish(
+        kind="qemu",
+        name=arch.name,
+        suite=_SUITE,
+        packages=arch.qemu_packages,
+        arch=host,
+        inputs={"host": host.name, "layout": 2},
+        notice=f"unpacking QEMU for {arch.name} guests",
+    )
 
-    def fill(folder: Path) -> dict[str, Any]:
-        notice(f"unpacking QEMU for {arch.name} guests")
-        recipe = RootRecipe(sources.family(_SUITE), arch.qemu_packages, host)
-        log = folder / "bootstrap.log"
-        packages = extract_root(recipe, _subfolder(folder), settings=settings, log=log, notice=notice)
-        return {"packages": packages, "version": _version(command_in(folder / "root", arch, host))}
+    def complete(folder: Path) -> dict[str, Any]:
+        return {"version": _version(command_in(folder / "root", arch, host))}
 
-    entry = store.get("qemu", inputs, fill)
+    entry = get_root(wish, store, settings, notice, complete)
     root = entry.files / "root"
     modules = (root / host.library_path / "qemu").as_posix()
     return Qemu(
@@ -71,9 +73,3 @@ def _version(command: tuple[str, ...]) -> str:
     output = run([*command, "--version"], deadline=30).text
     match = _VERSION.search(output)
     return match.group(1) if match else "unknown"
-
-
-def _subfolder(folder: Path) -> Path:
-    root = folder / "root"
-    root.mkdir()
-    return root
