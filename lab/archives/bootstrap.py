@@ -102,8 +102,11 @@ def _failure(error: ProgramFailedError, recipe: RootRecipe, log: Path, *, pinned
     lost = list(dict.fromkeys(match[0] for match in _LOST.finditer(error.output)))
     if not lost:
         return failures.archive_error(error, names, recipe.suites[0].uri, log)
+    what = f"{names}: {'; '.join(lost)}"
+    if pinned:
+        return ArchiveError(f"the archive has no more what lab.lock names: {what}", hint=_NOT_PINNED, log=log)
     hint = "correct the recipe, or read the suite's lists again if the package was replaced"
-    return ArchiveError(f"{names}: {'; '.join(lost)}", hint=_NOT_PINNED if pinned else hint, log=log)
+    return ArchiveError(what, hint=hint, log=log)
 
 
 def _demand_pins(packages: Mapping[str, Exact], pins: Mapping[str, Exact], log: Path) -> None:

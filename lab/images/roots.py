@@ -63,7 +63,10 @@ def get_root(
         root.mkdir()
         recipe = RootRecipe(Sources(settings).family(wish.suite), wish.packages, wish.arch)
         pins = locked.pins() if locked else _NO_PINS
-        done = extract_root(recipe, root, settings=settings, log=folder / "bootstrap.log", notice=notice, pins=pins)
+        # Not in the folder, which is gone when this fails.
+        log = store.state("logs") / f"{wish.kind}-{key_of(inputs)}.log"
+        log.unlink(missing_ok=True)
+        done = extract_root(recipe, root, settings=settings, log=log, notice=notice, pins=pins)
         return {"packages": done, "lock": _record(wish, done).model_dump(), **complete(folder)}
 
     return store.get(wish.kind, inputs, fill)
