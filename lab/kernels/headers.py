@@ -83,7 +83,7 @@ def _from_packages(
             deb.unlink()
         _gather(folder)
         if arch != arches.host():
-            _set_cross(folder / "usr/src" / headers.tree / ".kernelvariables", arch)
+            set_cross(folder / "usr/src" / headers.tree / ".kernelvariables", arch)
         return {"packages": inputs["packages"], "kbuild": inputs["kbuild"]}
 
     entry = store.get("headers", inputs, fill)
@@ -133,7 +133,7 @@ def _gather(folder: Path) -> None:
                 link.symlink_to(f"../{target[1]}{target[2] or ''}")
 
 
-def _set_cross(variables: Path, arch: Arch) -> None:
+def set_cross(variables: Path, arch: Arch) -> None:
     """Make the tree itself say that it is compiled for across, as Debian's do from 6.12 on.
 
     Up to 6.1 they say so only when they are told who builds, and a driver's makefile may start a make that is told
