@@ -88,7 +88,7 @@ class LockedKernel(_Record):
     no_headers: str = Field("", max_length=1000)
 
     def inputs(self) -> dict[str, Any]:
-        """What the store knows the kernel by (lab/kernels/resolve.py)."""
+        """What the store knows the kernel by (lab/kernels/archive/provider.py)."""
         return {
             "packages": [
                 {"package": package.name, "version": package.version, "arch": package.arch, "sha256": package.sha256}

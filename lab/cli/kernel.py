@@ -14,9 +14,9 @@ from lab import arches
 from lab.arches import ARCHES, Arch
 from lab.archives.suites import DEBIAN, DISTRIBUTIONS
 from lab.cli.context import notice
-from lab.kernels import catalog
-from lab.kernels.archive import ArchiveChoice
-from lab.kernels.catalog import CatalogEntry
+from lab.kernels.archive import catalog
+from lab.kernels.archive.catalog import CatalogEntry
+from lab.kernels.archive.provider import ArchiveChoice
 from lab.kernels.kernel import Choice, HeaderPackages, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.settings import Settings

@@ -18,7 +18,7 @@ from lab.archives.sources import Sources
 from lab.archives.suites import compilers_suite
 from lab.errors import ArchiveError, UnsupportedError
 from lab.kernels.kernel import HeaderPackages, Kernel, LocalTree
-from lab.kernels.tree import source_packages
+from lab.kernels.local.tree import source_packages
 from lab.settings import Settings
 from lab.store import Store
 

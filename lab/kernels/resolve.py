@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 
 from lab import lockfile
@@ -11,16 +10,19 @@ from lab.archives.failures import UnavailableError
 from lab.archives.sources import Sources
 from lab.archives.suites import DISTRIBUTIONS, Distribution
 from lab.errors import ArchiveError, LabError, RequestError
-from lab.kernels import catalog, request
-from lab.kernels.archive import ArchiveChoice, ArchiveKernels, Listing
-from lab.kernels.catalog import CatalogEntry
+from lab.kernels import request
+from lab.kernels.archive import catalog
+from lab.kernels.archive.catalog import CatalogEntry
+from lab.kernels.archive.provider import ArchiveChoice, ArchiveKernels, Listing
 from lab.kernels.kernel import Choice
+from lab.kernels.local.provider import LocalKernels
+from lab.kernels.oci.provider import OciKernels
 from lab.kernels.request import Request
 from lab.settings import Settings
 from lab.store import Store
 
 # Where no archive is asked: the prefix of such requests, and whose business they are.
-_PROVIDERS = {request.PATH: ("lab.kernels.local", "LocalKernels"), request.OCI: ("lab.kernels.oci", "OciKernels")}
+_PROVIDERS = {request.PATH: LocalKernels, request.OCI: OciKernels}
 
 # The class below has a method `list`, which hides the type's name inside it.
 Entries = list[CatalogEntry]
@@ -53,11 +55,9 @@ class KernelSource:
 
     def resolve(self, text: str, arch: Arch) -> Choice:
         """The kernel that a request means; RequestError lists what exists, ArchiveError when nothing can be known."""
-        for prefix, (module, name) in _PROVIDERS.items():
+        for prefix, provider in _PROVIDERS.items():
             if text.startswith(prefix):
-                provider = getattr(importlib.import_module(module), name)
-                found: Choice = provider(self._store, self._settings, self._notice).resolve(text, arch)
-                return found
+                return provider(self._store, self._settings, self._notice).resolve(text, arch)
         wanted = request.parse(text)
         lock = lockfile.active(self._settings)
         if locked := lock.kernel(wanted.slug, arch.name):

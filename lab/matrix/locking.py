@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from lab.errors import ArchiveError, LabError, RequestError, UnsupportedError
-from lab.kernels.archive import ArchiveChoice
+from lab.kernels.archive.locking import record_of
+from lab.kernels.archive.provider import ArchiveChoice
 from lab.kernels.headers import kbuild_package
 from lab.kernels.kernel import HeaderPackages, Kernel
-from lab.kernels.locking import record_of
 from lab.lockfile import Lock, LockedKernel, LockedPackage, LockedRoot
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab

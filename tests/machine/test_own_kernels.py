@@ -18,12 +18,12 @@ from lab.images.cpio import CpioFile, cpio_archive
 from lab.images.features import read_features
 from lab.images.initrd import make_initrd, plan_modules, unpack_module
 from lab.images.recipe import RECIPES
-from lab.kernels import vmlinux
-from lab.kernels.bootfile import plain_kernel
 from lab.kernels.headers import build_tree
 from lab.kernels.kernel import Kernel, LocalTree
-from lab.kernels.local import LocalKernels
-from lab.kernels.oci import OciKernels
+from lab.kernels.local import vmlinux
+from lab.kernels.local.bootfile import plain_kernel
+from lab.kernels.local.provider import LocalKernels
+from lab.kernels.oci.provider import OciKernels
 from lab.machines.machine import Machine
 from lab.matrix.provision import Lab, Prepared
 from lab.store import Store

@@ -11,7 +11,7 @@ import pytest
 from lab.arches import AMD64, Arch
 from lab.archives.sources import Sources
 from lab.archives.suites import DEBIAN, UBUNTU
-from lab.kernels.archive import ArchiveChoice
+from lab.kernels.archive.provider import ArchiveChoice
 from lab.kernels.resolve import KernelSource
 from lab.settings import Settings
 from lab.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.arches import Arch
 from lab.archives.stanzas import Package
-from lab.kernels.catalog import CatalogEntry
+from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.kernel import HeaderPackages
 from lab.lockfile import LockedHeaders, LockedKernel, LockedPackage
 

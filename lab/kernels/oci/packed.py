@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from debian.arfile import ArError, ArFile
 
 from lab.errors import ArchiveError, RequestError
-from lab.kernels.layers import Unpacker
+from lab.kernels.oci.layers import Unpacker
 
 _MOST_PACKAGES = 200
 _INITRDS = ("boot/initrd", "boot/initrd.img", "initrd")

@@ -13,7 +13,7 @@ from lab.arches import AMD64, ARM64, RISCV64
 from lab.errors import RequestError
 from lab.kernels.headers import build_tree as builders_tree
 from lab.kernels.kernel import Kernel, LocalTree
-from lab.kernels.local import LocalKernels
+from lab.kernels.local.provider import LocalKernels
 from lab.settings import Settings
 from lab.store import Store, file_digest
 from tests.support.bootfiles import build_tree, bzimage, plain_image, put

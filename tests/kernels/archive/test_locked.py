@@ -9,8 +9,8 @@ import pytest
 from lab import lockfile
 from lab.arches import AMD64, ARM64
 from lab.errors import ArchiveError, RequestError
+from lab.kernels.archive.locking import record_of
 from lab.kernels.kernel import HeaderPackages, Kernel
-from lab.kernels.locking import record_of
 from lab.lockfile import Lock
 from lab.settings import Settings
 from lab.store import Store

@@ -5,8 +5,8 @@ import pytest
 from lab.arches import AMD64
 from lab.archives.stanzas import Package
 from lab.errors import RequestError
-from lab.kernels.catalog import candidates, choose, flavours_of, newest
-from lab.kernels.debian import entries
+from lab.kernels.archive.catalog import candidates, choose, flavours_of, newest
+from lab.kernels.archive.debian import entries
 from lab.kernels.kernel import HeaderPackages
 from lab.kernels.request import parse
 

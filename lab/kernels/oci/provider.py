@@ -13,11 +13,11 @@ from lab.arches import Arch
 from lab.archives.aptconf import demand_online
 from lab.errors import ArchiveError, RequestError
 from lab.kernels.kernel import Kernel, LocalTree
-from lab.kernels.layers import MOST_BYTES, Unpacker
-from lab.kernels.local import completed, described, series, short, slug
-from lab.kernels.look import holds_kernel, look
-from lab.kernels.packed import unpack_initrd_modules, unpack_packages
-from lab.kernels.registry import INDEXES, MANIFESTS, PREFIX, Manifest, Reference, Repository, parse_reference
+from lab.kernels.local.look import holds_kernel, look
+from lab.kernels.local.provider import completed, described, series, short, slug
+from lab.kernels.oci.layers import MOST_BYTES, Unpacker
+from lab.kernels.oci.packed import unpack_initrd_modules, unpack_packages
+from lab.kernels.oci.registry import INDEXES, MANIFESTS, PREFIX, Manifest, Reference, Repository, parse_reference
 from lab.settings import Settings
 from lab.store import Entry, Store, file_digest, key_of
 

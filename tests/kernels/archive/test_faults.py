@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab.errors import ArchiveError, RequestError
-from lab.kernels.archive import ArchiveChoice
+from lab.kernels.archive.provider import ArchiveChoice
 from lab.store import Store
 from tests.support.archive import Archive, signing_key
 from tests.support.fixtures import DISTRIBUTIONS, SUITES, Bench

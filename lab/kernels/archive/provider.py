@@ -18,8 +18,8 @@ from lab.archives.failures import GoneError, UnavailableError
 from lab.archives.sources import Sources
 from lab.archives.suites import DEBIAN, UBUNTU, Distribution
 from lab.errors import ArchiveError, LabError, RequestError
-from lab.kernels import catalog, debian, locking, ubuntu
-from lab.kernels.catalog import CatalogEntry
+from lab.kernels.archive import catalog, debian, locking, ubuntu
+from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.kernel import HeaderPackages, Kernel
 from lab.kernels.request import Request
 from lab.lockfile import LockedKernel, LockedPackage

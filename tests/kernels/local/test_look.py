@@ -10,8 +10,8 @@ import pytest
 
 from lab.arches import AMD64, ARM64, RISCV64, Arch
 from lab.errors import RequestError
-from lab.kernels.bootfile import Form, config_in, read_bootfile
-from lab.kernels.look import look
+from lab.kernels.local.bootfile import Form, config_in, read_bootfile
+from lab.kernels.local.look import look
 from tests.support.bootfiles import build_tree, bzimage, plain_image, put, vmlinux, zboot
 
 REL = "6.12.7-lab"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ArchiveError
-from lab.kernels.layers import Unpacker
+from lab.kernels.oci.layers import Unpacker
 from tests.support.registry import member, tar
 
 

@@ -4,7 +4,7 @@
  * mode, no paging, EBX -> struct hvm_start_info), and a kernel before 5.0, or one without CONFIG_PVH, knows only the
  * 64-bit boot protocol (long mode, memory mapped one to one, RSI -> struct boot_params). This is what lies between.
  *
- * The last eight bytes are the kernel's own entry, which lab/kernels/vmlinux.py writes there. Loaded at BASE, where
+ * The last eight bytes are the kernel's own entry, which lab/kernels/local/vmlinux.py writes there. Loaded at BASE, where
  * neither the firmware nor a kernel (16 MiB) is; the 64 KiB behind it are scratch.
  *
  * Build: as --64 entry.S -o entry.o && objcopy -O binary -j .text entry.o entry.bin

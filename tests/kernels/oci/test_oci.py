@@ -19,9 +19,9 @@ from lab.arches import AMD64, ARM64, RISCV64
 from lab.errors import ArchiveError, RequestError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.kernels.kernel import LocalTree
-from lab.kernels.oci import OciKernels
-from lab.kernels.registry import Manifest, Reference, Repository, parse_reference
-from lab.kernels.vmlinux import with_entry
+from lab.kernels.local.vmlinux import with_entry
+from lab.kernels.oci.provider import OciKernels
+from lab.kernels.oci.registry import Manifest, Reference, Repository, parse_reference
 from lab.settings import Settings
 from lab.store import Store, file_digest
 from tests.support.bootfiles import build_tree, bzimage, plain_image, put, vmlinux

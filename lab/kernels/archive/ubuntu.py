@@ -19,7 +19,7 @@ from lab.arches import Arch
 from lab.archives.stanzas import Package
 from lab.archives.suites import UBUNTU, compilers_suite, family_names
 from lab.archives.versions import sort_key
-from lab.kernels.catalog import FULL, CatalogEntry, ordered
+from lab.kernels.archive.catalog import FULL, CatalogEntry, ordered
 from lab.kernels.kernel import HeaderPackages
 
 _PARTS = ("image", "image-unsigned", "modules", "modules-extra", "headers")

@@ -12,11 +12,11 @@ from typing import Any
 
 from lab.arches import Arch
 from lab.errors import RequestError, UnsupportedError
-from lab.kernels.bootfile import BootFile, Form, config_in, plain_kernel
 from lab.kernels.kernel import Kernel, LocalTree
-from lab.kernels.look import Found, look
-from lab.kernels.tree import tree_digest
-from lab.kernels.vmlinux import with_entry
+from lab.kernels.local.bootfile import BootFile, Form, config_in, plain_kernel
+from lab.kernels.local.look import Found, look
+from lab.kernels.local.tree import tree_digest
+from lab.kernels.local.vmlinux import with_entry
 from lab.settings import Settings
 from lab.store import Store, file_digest, key_of
 

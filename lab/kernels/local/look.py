@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lab.arches import ARCHES, Arch
 from lab.errors import RequestError
-from lab.kernels.bootfile import BootFile, Form, read_bootfile
-from lab.kernels.tree import LARGEST_CONFIG, compiler_of, is_tree, tree_release, why_unusable
+from lab.kernels.local.bootfile import BootFile, Form, read_bootfile
+from lab.kernels.local.tree import LARGEST_CONFIG, compiler_of, is_tree, tree_release, why_unusable
 
 # Where images lie, as patterns below a folder: the first group that has one is the kernel's, the best of a group first.
 _IN_TREE = ("arch/x86/boot/bzImage", "arch/*/boot/Image", "arch/*/boot/Image.gz", "arch/*/boot/vmlinuz.efi")

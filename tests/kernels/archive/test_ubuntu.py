@@ -7,10 +7,10 @@ import pytest
 from lab import arches
 from lab.arches import AMD64, ARM64, RISCV64, Arch
 from lab.archives.stanzas import Package
-from lab.kernels.catalog import choose, newest
+from lab.kernels.archive.catalog import choose, newest
+from lab.kernels.archive.ubuntu import PREFIXES, entries
 from lab.kernels.kernel import HeaderPackages
 from lab.kernels.request import parse
-from lab.kernels.ubuntu import PREFIXES, entries
 
 LIBRARIES = "libc6 (>= 2.34), libelf1 (>= 0.142), libssl3 (>= 3.0.0~~alpha1), zlib1g (>= 1:1.2.3.3)"
 

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from lab.errors import UnsupportedError
-from lab.kernels.vmlinux import with_entry
+from lab.kernels.local.vmlinux import with_entry
 from tests.support.bootfiles import vmlinux
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from lab.arches import Arch
 from lab.archives.stanzas import Package
 from lab.archives.suites import DEBIAN, family_names
-from lab.kernels.catalog import FULL, CatalogEntry, ordered
+from lab.kernels.archive.catalog import FULL, CatalogEntry, ordered
 from lab.kernels.kernel import HeaderPackages
 
 # From 6.19 on the image package is empty and depends on a linux-binary, -modules and -base package of its version.

@@ -1,0 +1,1 @@
+"""Kernels of distributions: an archive's packages as a catalogue, and a kernel out of them."""

@@ -1,0 +1,1 @@
+"""Kernels of the user's own, recognised by looking: `path:DIR`."""

@@ -1,0 +1,1 @@
+"""Kernels out of registries' images: `oci:REF`."""
