@@ -92,3 +92,10 @@ class Choice(Protocol):
 
     def fetch(self) -> Kernel:
         """Its files, from the store or else from where they are: downloaded, verified, unpacked."""
+
+
+class Provider(Protocol):
+    """Kernels that come from no archive."""
+
+    def resolve(self, text: str, arch: Arch) -> Choice:
+        """The kernel that a request means; RequestError, or ArchiveError where that cannot be known now."""

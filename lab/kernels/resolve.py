@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lab import lockfile
 from lab.arches import Arch
@@ -14,7 +14,7 @@ from lab.kernels import request
 from lab.kernels.archive import catalog
 from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.archive.provider import ArchiveChoice, ArchiveKernels, Listing
-from lab.kernels.kernel import Choice
+from lab.kernels.kernel import Choice, Provider
 from lab.kernels.local.provider import LocalKernels
 from lab.kernels.oci.provider import OciKernels
 from lab.kernels.request import Request
@@ -22,7 +22,10 @@ from lab.settings import Settings
 from lab.store import Store
 
 # Where no archive is asked: the prefix of such requests, and whose business they are.
-_PROVIDERS = {request.PATH: LocalKernels, request.OCI: OciKernels}
+_PROVIDERS: Mapping[str, Callable[[Store, Settings, Callable[[str], None]], Provider]] = {
+    request.PATH: LocalKernels,
+    request.OCI: OciKernels,
+}
 
 # The class below has a method `list`, which hides the type's name inside it.
 Entries = list[CatalogEntry]
