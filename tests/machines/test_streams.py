@@ -141,13 +141,6 @@ def test_closing_twice_does_no_harm(port: tuple[Lines, socket.socket]) -> None:
     lines.close()
 
 
-def test_the_host_can_write_to_the_guest(port: tuple[Lines, socket.socket]) -> None:
-    lines, side = port
-    lines.send(b"go\n")
-    side.settimeout(10)
-    assert side.recv(10) == b"go\n"
-
-
 def test_a_socket_that_is_not_there_is_an_error_and_leaves_no_thread(tmp_path: Path) -> None:
     before = threading.active_count()
     with pytest.raises(FileNotFoundError):
