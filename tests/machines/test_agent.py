@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.errors import CommandTimeoutError, LabError, MachineLostError, RequestError
 from lab.machines import command as command_module
+from lab.machines.agent import ROOT
 from lab.machines.frames import OUTPUT_WINDOW, STDIN_WINDOW
 from lab.machines.result import Result
 from tests.support import agents, wait
@@ -284,13 +286,13 @@ def test_a_daemon_outlives_its_command_and_its_deadline(run: Callable[..., Resul
 def test_a_killed_agent_is_told_from_a_dead_guest_and_its_successor_answers(
     guest: Guest, others: ThreadPoolExecutor
 ) -> None:
-    lost = others.submit(guest.agent.run, sh("echo $$; exec sleep 1000"), LONG, stdout=lambda data: came.append(data))
     came: list[bytes] = []
+    lost = others.submit(guest.agent.run, sh("echo $$; exec sleep 1000"), LONG, stdout=came.append)
     wait.until(lambda: bool(came), "the command's start")
     guest.started[0].kill()
     guest.started[0].wait(10)
     guest.start()
-    with pytest.raises(MachineLostError, match="agent in the guest was killed while .*the guest itself lives"):
+    with pytest.raises(MachineLostError, match=r"agent in the guest was killed while .*the guest itself lives"):
         lost.result(LONG)
     assert guest.agent.run(["echo", "alive"], LONG).text == "alive\n"
     os.kill(int(came[0]), 9)
@@ -351,7 +353,7 @@ def test_a_folder_that_is_not_there_is_the_guests_fault(tmp_path: Path, agent_pr
     (tmp_path / "here").mkdir()
     with agents.guest(tmp_path / "here", agent_program) as guest:
         guest.start()
-        guest.agent._login = agents.replace(agents.ROOT, folder=str(tmp_path / "absent"))
+        guest.agent._login = replace(ROOT, folder=str(tmp_path / "absent"))
         with pytest.raises(LabError, match="the guest could not start true: No such file"):
             guest.agent.run(["true"], LONG)
 
