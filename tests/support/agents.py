@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -95,12 +94,3 @@ def host(program: Path) -> Iterator[Host]:
             theirs.close()
             yield Host(ours, started)
             started.kill()
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process (not: what it does)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
