@@ -130,16 +130,61 @@ static struct session session;
 static sigset_t undisturbed;
 static volatile sig_atomic_t child_ended;
 
-static void die(const char *what)
+static void close_fd(int *fd)
 {
-	fprintf(stderr, "lab-agent: %s\n", what);
-	exit(1);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
-static void die_of_errno(const char *what)
+static void stop_io(struct command *command)
+{
+	close_fd(&command->in);
+	close_fd(&command->out[0]);
+	close_fd(&command->out[1]);
+	command->owed[0] = command->owed[1] = 0;
+	command->count = 0;
+}
+
+/*
+ * Until it is reaped, its number is nobody else's. Its group bears that number
+ * once it has called setsid(), before which it has no children.
+ */
+static void kill_command(struct command *command)
+{
+	if (command->pid > 0) {
+		kill(-command->pid, SIGKILL);
+		kill(command->pid, SIGKILL);
+	}
+	stop_io(command);
+}
+
+static void kill_all(void)
+{
+	struct command *command;
+
+	for (command = commands; command < commands + COMMANDS; command++)
+		if (command->used)
+			kill_command(command);
+}
+
+/* Whoever asked for the commands hears of them no more: they end with us. */
+static _Noreturn void leave(int status)
+{
+	kill_all();
+	exit(status);
+}
+
+static _Noreturn void die(const char *what)
+{
+	fprintf(stderr, "lab-agent: %s\n", what);
+	leave(1);
+}
+
+static _Noreturn void die_of_errno(const char *what)
 {
 	fprintf(stderr, "lab-agent: %s: %s\n", what, strerror(errno));
-	exit(1);
+	leave(1);
 }
 
 static void note_child(int number)
@@ -160,13 +205,6 @@ static uint64_t clock_ns(void)
 static int64_t clock_ms(void)
 {
 	return (int64_t)(clock_ns() / 1000000);
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 /* Room for the bytes of one more frame. */
@@ -220,37 +258,6 @@ static void flush_output(void)
 	/* A port takes all or nothing; a socket may take a part. */
 	memmove(output, output + sent, output_size - (size_t)sent);
 	output_size -= (size_t)sent;
-}
-
-static void stop_io(struct command *command)
-{
-	close_fd(&command->in);
-	close_fd(&command->out[0]);
-	close_fd(&command->out[1]);
-	command->owed[0] = command->owed[1] = 0;
-	command->count = 0;
-}
-
-/*
- * Until it is reaped, its number is nobody else's. Its group bears that number
- * once it has called setsid(), before which it has no children.
- */
-static void kill_command(struct command *command)
-{
-	if (command->pid > 0) {
-		kill(-command->pid, SIGKILL);
-		kill(command->pid, SIGKILL);
-	}
-	stop_io(command);
-}
-
-static void kill_all(void)
-{
-	struct command *command;
-
-	for (command = commands; command < commands + COMMANDS; command++)
-		if (command->used)
-			kill_command(command);
 }
 
 /* Begin a session: commands of the one before end unheard. */
@@ -550,11 +557,9 @@ static void read_port(void)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0) {
-		/* The host is gone, and with it everybody who would miss them. */
-		kill_all();
 		if (got < 0)
 			die_of_errno("the host cannot be read");
-		exit(0);
+		leave(0); /* the host is gone */
 	}
 	input_size += (size_t)got;
 	take_input();

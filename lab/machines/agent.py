@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from lab.errors import CommandTimeoutError, LabError, MachineLostError, RequestError
+from lab.errors import CommandTimeoutError, MachineLostError, RequestError
 from lab.machines.command import Command, Output
 from lab.machines.frames import (
     BrokenFrameError,
@@ -39,6 +40,7 @@ ROOT = Login(
     "/root",
     0o022,
 )
+_NO_AGENT = "something in the guest writes to the lab's port, or lab-agent there is not this lab's"
 
 
 class Agent(Reader):
@@ -83,9 +85,11 @@ class Agent(Reader):
         """
         end = time.monotonic() + deadline
         words = shlex.join(argv)
-        if not self._wait(lambda: self._hello is not None, end):
-            raise CommandTimeoutError(f"the guest's agent did not take {words} within {deadline:.0f} s")
-        command, output = self._start(argv, words, stdin), Output(words, stdout, stderr)
+        command, output = None, Output(words, stdout, stderr)
+        while command is None:
+            if not self._wait(self._has_room, end):
+                raise CommandTimeoutError(f"the guest's agent did not take {words} within {deadline:.0f} s")
+            command = self._start(argv, words, stdin)
         try:
             while not command.over() or command.chunks:
                 if not self._wait(command.due, end) or (time.monotonic() > end and not command.over()):
@@ -105,12 +109,15 @@ class Agent(Reader):
         super().close(deadline)
         self._writer.close(deadline)
 
-    def _start(self, argv: Sequence[str], words: str, stdin: bytes) -> Command:
+    def _has_room(self) -> bool:
+        return self._hello is not None and len(self._commands) < self._hello.commands
+
+    def _start(self, argv: Sequence[str], words: str, stdin: bytes) -> Command | None:
+        """Send the command on its way; None when others were quicker to take the room."""
         with self._changed:
-            most = self._hello.commands if self._hello else 0
-            number = next((number for number in range(1, most + 1) if number not in self._commands), None)
-            if number is None:
-                raise LabError(f"the guest runs {most} commands already", hint="wait for one of them to end")
+            if not self._has_room():
+                return None
+            number = next(number for number in itertools.count(1) if number not in self._commands)
             try:
                 frame = encode_run(number, argv, self._login)
             except TooLongError as error:
@@ -186,6 +193,3 @@ class Agent(Reader):
         self._commands.clear()
         self._hello = hello
         self._writer.send(encode(Kind.START, payload=hello.session), instead=True)
-
-
-_NO_AGENT = "something in the guest writes to the lab's port, or lab-agent there is not this lab's"

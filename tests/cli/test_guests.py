@@ -73,6 +73,11 @@ def test_run_that_loses_its_machine_shows_the_consoles_end(capfdbinary: pytest.C
     assert b"Last on its console:" in said
 
 
+def test_run_of_a_command_that_kills_the_labs_agent_says_so(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["run", "--", "sh", "-c", 'kill -9 "$PPID"; sleep 1000']) == ExitCode.RUN_FAILED
+    assert b"the lab's agent in the guest was killed" in capfdbinary.readouterr().err
+
+
 def test_run_ends_with_its_reader() -> None:
     with subprocess.Popen([LAB, "run", "--", "yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout is not None
