@@ -32,7 +32,9 @@ class Guest:
         """Start the real agent on the port."""
         with self.said.open("ab") as log:
             fd = self.port.fileno()
-            program = subprocess.Popen([self.program, str(fd)], pass_fds=[fd], stderr=log, start_new_session=True)
+            program = subprocess.Popen(
+                [self.program, str(fd)], pass_fds=[fd], stderr=log, start_new_session=True, umask=0o077
+            )
         self.started.append(program)
         return program
 
