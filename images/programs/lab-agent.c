@@ -13,9 +13,9 @@
  * written whole, because a port takes up to 32 KiB in one write or nothing.
  *
  * Nobody waits for anybody: a command's input is sent within a window that the
- * agent opens again (TAKEN) as the command reads, and its output within one
- * that the host opens again. So the agent always reads, and what it holds is
- * bounded: COMMANDS x STDIN_WINDOW and two frames.
+ * agent opens again (FED) as the command reads, and its output, headers and
+ * all, within one that the host opens again (TAKEN). So the agent always reads,
+ * and what it holds is bounded: COMMANDS x STDIN_WINDOW and two frames.
  *
  * A command has ended when its process has, and what lay in its pipes then has
  * been sent, and its pipes are closed; what a process that it left behind
@@ -60,7 +60,7 @@ enum kind {
 	KILL,		/* the command and its process group, its output unread */
 	TAKEN,		/* u32: bytes of output, and their headers, that were taken */
 	GREET,
-	/* From the guest: what the host sends has none of these, and so on. */
+	/* From the guest. */
 	HELLO = 64,	/* struct hello */
 	STARTED,	/* u32: pid */
 	FAILED,		/* u32 errno, u32: 1 when the program itself would not run */
