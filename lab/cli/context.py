@@ -78,7 +78,7 @@ def standard_input() -> bytes:
 def run_streamed(machine: Machine, argv: Sequence[str], seconds: float, stdin: bytes) -> int:
     """Run a program in the guest, what it prints going out as it comes; `seconds` are the clock's, on any machine.
 
-    Returns its exit status: 255 when a signal ended it, as ssh(1) has it.
+    Returns its exit status: 128 + N when signal N ended it, as shells have it.
     """
     # machine.run takes a deadline written for hardware and stretches it.
     hardware = seconds / machine.scaled(1.0)
@@ -91,7 +91,7 @@ def run_streamed(machine: Machine, argv: Sequence[str], seconds: float, stdin: b
         stdout=lambda data: _write(out, data),
         stderr=lambda data: _write(err, data),
     )
-    return result.status if result.status >= 0 else 255
+    return result.status if result.status >= 0 else 128 - result.status
 
 
 def _write(stream: Any, data: bytes) -> None:

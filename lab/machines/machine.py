@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 import shlex
 import socket
@@ -16,11 +15,12 @@ from typing import Self
 
 from lab.errors import CommandTimeoutError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
-from lab.machines.keys import make_keys
+from lab.machines.agent import Agent
 from lab.machines.monitor import Monitor
 from lab.machines.qemu import Qemu
 from lab.machines.record import Folder
-from lab.machines.shell import Result, Shell, Sink
+from lab.machines.result import Result, Sink
+from lab.machines.shell import Shell, start_server
 from lab.machines.spec import ENDPOINTS, MachineSpec, qemu_arguments
 from lab.machines.streams import Console, Lines
 from lab.process import spawn
@@ -33,10 +33,10 @@ _PROBE_DEADLINE = 3.0
 _END_DEADLINE = 10.0
 _TAIL_LINES = 15
 
-_PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
-
 # Where the guest finds what this machine alone was given (images/initrd/init moves it there).
 PAYLOAD = "/run/lab"
+
+_PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
 
 
 class Machine:
@@ -54,7 +54,6 @@ class Machine:
         self._reason = ""
         self._shell: Shell | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._keys = make_keys()
         self._cleanup = contextlib.ExitStack()
         self.folder = Folder(run_dir)
         self._cleanup.callback(self.folder.remove)
@@ -86,22 +85,24 @@ class Machine:
     ) -> Result:
         """Run a program in the guest. `deadline` in seconds on hardware.
 
-        With `check` a status other than 0 is an AssertionError that shows what was printed. A deadline that passes is
-        MachineLostError when the guest no longer answers, CommandTimeoutError when only the command hangs.
+        A signal N that ends it is status -N. With `check` a status other than 0 is an AssertionError that shows what
+        was printed. A deadline that passes is MachineLostError when the guest no longer answers, CommandTimeoutError
+        when only the command hangs; the command is then killed with its process group.
         """
+        self.check()
         try:
-            result = self._connected().run(argv, self.scaled(deadline), stdin=stdin, stdout=stdout, stderr=stderr)
+            result = self.agent.run(argv, self.scaled(deadline), stdin=stdin, stdout=stdout, stderr=stderr)
         except CommandTimeoutError:
             self._demand_answer(shlex.join(argv))
             raise
         if check and result.status != 0:
             printed = (result.stdout + result.stderr).decode(errors="replace").strip()
-            raise AssertionError(f"{shlex.join(argv)} ended with status {result.status} in the guest: {printed}")
+            raise AssertionError(f"{shlex.join(argv)} {_how_it_ended(result.status)} in the guest: {printed}")
         return result
 
     def write(self, path: str, data: bytes) -> None:
         """Put a file into the guest."""
-        self.run(["dd", f"of={path}", "status=none"], stdin=data)
+        self.run(["dd", f"of={path}", "bs=64k", "status=none"], stdin=data)
 
     def scaled(self, seconds: float) -> float:
         """A deadline written for hardware, for this machine."""
@@ -142,8 +143,16 @@ class Machine:
         return str(self.monitor.execute("human-monitor-command", {"command-line": "info registers -a"}))
 
     def shell(self) -> Shell:
-        """The connection to the guest's SSH server, for an interactive session."""
-        return self._connected()
+        """A connection to the guest's SSH server, which is started when this is first asked for, with keys of its own.
+
+        For interactive sessions; LabError when the guest cannot have it.
+        """
+        self.check()
+        if self._shell is None:
+            keys = start_server(self.run, f"{PAYLOAD}/hostkey")
+            self._shell = Shell(self.monitor.ssh_port(), keys, self.scaled(_HANDSHAKE_DEADLINE), self.check)
+            self._cleanup.callback(self._shell.close)
+        return self._shell
 
     def command_line(self) -> str:
         """QEMU's command line in the form a person can run: sockets as paths."""
@@ -180,21 +189,20 @@ class Machine:
         """Take up everything that QEMU offers, the console before the guest's first instruction."""
         self.console = Console(self._socket_path("console"), self.folder.path)
         self._cleanup.callback(self.console.close)
-        self.control, self.events = (self._lines(name) for name in ("control", "events"))
+        self.agent = Agent(self._socket_path("control"), self.check)
+        self._cleanup.callback(self.agent.close)
+        self.events = Lines(self._socket_path("events"), "events")
+        self._cleanup.callback(self.events.close)
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
         self.monitor.execute("cont")
 
     def _own_initrd(self) -> Path:
         """The kernel's initrd with this machine's payload behind it: the kernel unpacks one after the other."""
-        files = {
-            "authorized_keys": CpioFile(self._keys.authorized_keys, 0o600),
-            "hostkey": CpioFile(self._keys.host_key, 0o600),
-            **self._payload,
-        }
         path = self.folder.path / "initrd"
         base = self.spec.initrd.read_bytes()
-        path.write_bytes(base + b"\0" * (-len(base) % 4) + cpio_archive({f"lab/{k}": v for k, v in files.items()}))
+        payload = cpio_archive({f"lab/{name}": file for name, file in self._payload.items()})
+        path.write_bytes(base + b"\0" * (-len(base) % 4) + payload)
         return path
 
     def _listen(self, name: str) -> socket.socket:
@@ -205,34 +213,17 @@ class Machine:
         endpoint.listen(1)
         return endpoint
 
-    def _lines(self, name: str) -> Lines:
-        lines = Lines(self._socket_path(name), name)
-        self._cleanup.callback(lines.close)
-        return lines
-
     def _socket_path(self, name: str) -> Path:
         return self.folder.path / f"{name}.sock"
 
     def _wait_ready(self, deadline: float) -> None:
-        came = self.control.wait(lambda: not self.alive() or self.control.count() > 0, deadline)
-        self.check()
-        if not came:
+        if not self.agent.wait_ready(deadline):
             raise MachineLostError(f"the guest did not come up within {deadline:.0f} s\n{self.console_tail()}")
-        first = self.control.since(0)[0]
-        if not _is_ready(first):
-            raise MachineLostError(f"the guest did not say that it is ready, but {first[:200]!r}")
-
-    def _connected(self) -> Shell:
-        self.check()
-        if self._shell is None:
-            self._shell = Shell(self.monitor.ssh_port(), self._keys, self.scaled(_HANDSHAKE_DEADLINE), self.check)
-            self._cleanup.callback(self._shell.close)
-        return self._shell
 
     def _demand_answer(self, command: str) -> None:
         """Tell a hanging guest from a hanging command: a living one still runs `true`."""
         try:
-            self._connected().run(["true"], self.scaled(_PROBE_DEADLINE))
+            self.agent.run(["true"], self.scaled(_PROBE_DEADLINE))
         except (CommandTimeoutError, MachineLostError) as error:
             self.check()
             raise MachineLostError(f"the guest hangs: no answer since {command}\n{self.console_tail()}") from error
@@ -242,7 +233,7 @@ class Machine:
             self._reason = reason
             self._dead.set()
         with contextlib.suppress(AttributeError):  # it may die before its ports are open
-            self.control.announce()
+            self.agent.announce()
             self.events.announce()
 
     def _qemu_said(self) -> str:
@@ -256,8 +247,5 @@ class Machine:
             self._process.wait(_END_DEADLINE)
 
 
-def _is_ready(line: bytes) -> bool:
-    try:
-        return bool(json.loads(line)["ready"])
-    except (ValueError, KeyError, TypeError):
-        return False
+def _how_it_ended(status: int) -> str:
+    return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"

@@ -1,39 +1,43 @@
-"""Commands in a guest over SSH, with deadlines, bounded output, and the guest's death told from a failure."""
+"""Terminals in a guest, over SSH; commands need none (agent.py)."""
 
 from __future__ import annotations
 
-import contextlib
-import shlex
-import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import paramiko
 
-from lab.errors import CommandTimeoutError, MachineLostError
-from lab.machines.keys import RunKeys
+from lab.errors import CommandTimeoutError, LabError, MachineLostError
+from lab.machines.keys import RunKeys, make_keys
+from lab.machines.result import Result
 
-_CHUNK = 1 << 16
-_POLL = 0.1  # seconds between looks at whether the guest still lives, while nothing comes from it
-_MAX_OUTPUT = 64 << 20
 _CHANNEL_DEADLINE = 60.0
+# Takes a line for authorized_keys and behind it the host key, which goes to $1; dropbear looks at the modes of every
+# folder above the first. -s: keys only. It detaches itself once it listens, so that this has ended when it does.
+_SERVE = """
+set -e
+(
+	umask 077
+	mkdir -p /root/.ssh
+	chmod 700 /root /root/.ssh
+	IFS= read -r line
+	printf '%s\\n' "$line" >/root/.ssh/authorized_keys
+	cat >"$1"
+)
+exec dropbear -s -r "$1" -P /run/dropbear.pid
+"""
 
-Sink = Callable[[bytes], None]
 
+def start_server(run: Callable[..., Result], host_key: str) -> RunKeys:
+    """Start the guest's SSH server, `run` running commands there, with keys made now; LabError when it does not.
 
-@dataclass(frozen=True)
-class Result:
-    """A command that ended in a guest. `stdout` and `stderr` are the guest's bytes, untrusted."""
-
-    argv: tuple[str, ...]
-    status: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def text(self) -> str:
-        return self.stdout.decode(errors="replace")
+    The server's own key lies in the file `host_key` there.
+    """
+    keys = make_keys()
+    done = run(["sh", "-c", _SERVE, "sh", host_key], stdin=keys.authorized_keys + keys.host_key, check=False)
+    if done.status != 0:
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()
+        raise LabError(f"the guest's SSH server does not start (status {done.status}): {said[:500]}")
+    return keys
 
 
 class Shell:
@@ -51,33 +55,6 @@ class Shell:
         except (paramiko.SSHException, OSError, EOFError) as error:
             check()
             raise MachineLostError(f"the guest's SSH server did not let us in: {error}") from error
-
-    def run(
-        self,
-        argv: Sequence[str],
-        deadline: float,
-        *,
-        stdin: bytes = b"",
-        stdout: Sink | None = None,
-        stderr: Sink | None = None,
-    ) -> Result:
-        """Run a program with exactly these arguments and wait for its end (deadline in seconds).
-
-        With sinks the output goes there as it comes, and `Result` holds none. CommandTimeoutError when the guest lives
-        but the command does not end; MachineLostError when the guest died.
-        """
-        channel = self._open(deadline)
-        try:
-            # exec: the login shell becomes the program, so that no second process stands between.
-            channel.exec_command("exec " + shlex.join(argv))
-            # Fed beside the reading: a program that answers while it is fed would otherwise wait for us for ever.
-            threading.Thread(target=_feed, args=(channel, stdin), name="lab-stdin", daemon=True).start()
-            return self._collect(channel, tuple(argv), deadline, stdout, stderr)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            self._check()
-            raise MachineLostError(f"the connection to the guest broke during {shlex.join(argv)}: {error}") from error
-        finally:
-            channel.close()
 
     def interactive(self, columns: int, rows: int, terminal: str) -> paramiko.Channel:
         """A channel with a login shell on a terminal of that size."""
@@ -98,57 +75,3 @@ class Shell:
             if self._transport.is_active():
                 raise CommandTimeoutError(f"the guest opened no channel within {deadline:.0f} s") from error
             raise MachineLostError(f"the connection to the guest broke: {error}") from error
-
-    def _collect(
-        self,
-        channel: paramiko.Channel,
-        argv: tuple[str, ...],
-        deadline: float,
-        stdout: Sink | None,
-        stderr: Sink | None,
-    ) -> Result:
-        end = time.monotonic() + deadline
-        out, err = bytearray(), bytearray()
-        channel.settimeout(_POLL)
-        while not (channel.exit_status_ready() and channel.eof_received):
-            took = _take(channel.recv_stderr, err if stderr is None else stderr, channel.recv_stderr_ready())
-            took |= _take(channel.recv, out if stdout is None else stdout, wait=not took)
-            if len(out) + len(err) > _MAX_OUTPUT:
-                raise CommandTimeoutError(f"{shlex.join(argv)} printed more than {_MAX_OUTPUT >> 20} MiB")
-            if not took:
-                self._check()
-                if channel.eof_received:
-                    channel.status_event.wait(_POLL)
-            if time.monotonic() > end:
-                raise CommandTimeoutError(f"{shlex.join(argv)} did not end within {deadline:.0f} s")
-        while _take(channel.recv_stderr, err if stderr is None else stderr, channel.recv_stderr_ready()):
-            pass
-        while _take(channel.recv, out if stdout is None else stdout, channel.recv_ready()):
-            pass
-        return Result(argv, channel.recv_exit_status(), bytes(out), bytes(err))
-
-
-def _feed(channel: paramiko.Channel, data: bytes) -> None:
-    """Send a program its input; one that ends before it has read all of it is no fault."""
-    rest = memoryview(data)
-    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-        while rest and not channel.closed:
-            # The reading side's time-out is this side's too: a slow guest is waited for, its reader has the deadline.
-            with contextlib.suppress(TimeoutError):
-                rest = rest[channel.send(rest[:_CHUNK].tobytes()) :]
-        channel.shutdown_write()
-
-
-def _take(receive: Callable[[int], bytes], sink: bytearray | Sink, wait: bool) -> bool:
-    """Move what is there into the sink; with `wait`, wait for it as long as the channel's time-out says."""
-    if not wait:
-        return False
-    try:
-        data = receive(_CHUNK)
-    except TimeoutError:
-        return False
-    if isinstance(sink, bytearray):
-        sink += data
-    else:
-        sink(data)
-    return bool(data)

@@ -1,5 +1,6 @@
 """What a guest sends: its console, and lines over its virtio-serial ports. Each is read by a thread of its own, so
-that a guest never waits for the host, and kept within bounds, because a guest is hostile."""
+that a guest never waits for the host, and kept within bounds, because a guest is hostile. What it is sent goes through
+a thread too, so that nobody waits for a guest that does not read."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _CHUNK = 1 << 16
 _LINE_COST = 48
 
 
-class _Reader:
+class Reader:
     """Reads a connected socket to its end in a thread; `self._changed` guards and announces all that came."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -54,7 +55,43 @@ class _Reader:
         self._socket.close()
 
 
-class Console(_Reader):
+class Writer:
+    """Sends to a connected socket in a thread. What waits to be sent is as bounded as what its user gives it."""
+
+    def __init__(self, out: socket.socket, name: str) -> None:
+        self._socket = out
+        self._changed = threading.Condition()
+        self._waiting = b""
+        self._closed = False
+        self._thread = threading.Thread(target=self._write, name=f"lab-{name}-out", daemon=True)
+        self._thread.start()
+
+    def send(self, data: bytes, *, instead: bool = False) -> None:
+        """Send behind what waits already, or `instead` of it; never blocks, and is silent when nobody listens."""
+        with self._changed:
+            self._waiting = data if instead else self._waiting + data
+            self._changed.notify()
+
+    def close(self, deadline: float = 5.0) -> None:
+        """Stop; the socket must have been shut down, or a write that waits would go on. Safe to call twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(deadline)
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+                data, self._waiting = self._waiting, b""
+            # The reader of the same socket notices its end.
+            with contextlib.suppress(OSError):
+                self._socket.sendall(data)
+
+
+class Console(Reader):
     """The serial console from its first byte: raw in `raw_file`, and by line with the host's time in `file`."""
 
     LIMIT = 64 << 20
@@ -101,7 +138,7 @@ class Console(_Reader):
         self._raw.close()
 
 
-class Lines(_Reader):
+class Lines(Reader):
     """Lines that a guest writes to one port. Reading is by index: nothing is taken away, so captures may overlap."""
 
     MAX_LINE = 1 << 20
@@ -147,7 +184,3 @@ class Lines(_Reader):
         """Let those who wait look again: something else than a line has changed (the machine died)."""
         with self._changed:
             self._changed.notify_all()
-
-    def send(self, data: bytes) -> None:
-        """Write to the guest's port."""
-        self._socket.sendall(data)

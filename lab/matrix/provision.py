@@ -39,6 +39,7 @@ class Prepared:
     acceleration: Acceleration
     driver: DriverBuild | None
     sentinel: bytes
+    agent: bytes
 
     def versions(self) -> dict[str, Any]:
         """Everything that decides what runs, for headers and bundles."""
@@ -82,12 +83,16 @@ class Lab:
             qemu=qemu,
             acceleration=acceleration,
             driver=build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None,
-            sentinel=self.program(RECIPES / "programs" / "lab-sentinel.c", cell.arch).read_bytes() if driver else b"",
+            sentinel=self._own_program("lab-sentinel", cell.arch) if driver else b"",
+            agent=self._own_program("lab-agent", cell.arch),
         )
 
     def program(self, source: Path, arch: Arch) -> Path:
         """A small static C program for guests of `arch`."""
         return build_program(source, arch, self.store, self.settings, self.notice)
+
+    def _own_program(self, name: str, arch: Arch) -> bytes:
+        return self.program(RECIPES / "programs" / f"{name}.c", arch).read_bytes()
 
     def machine(self, prepared: Prepared, purpose: str) -> Machine:
         """A machine of that cell: not started yet, and its driver not loaded."""
@@ -101,9 +106,9 @@ class Lab:
             cpus=self.settings.cpus,
             cpu_features=self.settings.cpu_features,
         )
-        payload: dict[str, CpioFile] = {}
+        payload = {"bin/lab-agent": CpioFile(prepared.agent, 0o755)}
         if prepared.driver:
-            payload = driver_payload(prepared.driver, prepared.sentinel)
+            payload |= driver_payload(prepared.driver, prepared.sentinel)
         return Machine(spec, prepared.qemu, self.settings.run_dir, payload=payload, purpose=purpose)
 
     def deploy(self, machine: Machine, prepared: Prepared) -> Deployment:

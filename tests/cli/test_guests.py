@@ -57,8 +57,8 @@ def test_run_gives_standard_input_when_asked() -> None:
     assert (done.returncode, done.stdout) == (0, b"a\0b")
 
 
-def test_run_of_a_command_killed_by_a_signal_is_255() -> None:
-    assert main(["run", "--", "sh", "-c", "kill -9 $$"]) == 255
+def test_run_of_a_command_killed_by_a_signal_is_128_and_its_number() -> None:
+    assert main(["run", "--", "sh", "-c", "kill -9 $$"]) == 137
 
 
 def test_run_past_its_deadline_is_the_labs_failure(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -71,6 +71,11 @@ def test_run_that_loses_its_machine_shows_the_consoles_end(capfdbinary: pytest.C
     said = capfdbinary.readouterr().err
     assert b"sysrq triggered crash" in said
     assert b"Last on its console:" in said
+
+
+def test_run_of_a_command_that_kills_the_labs_agent_says_so(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["run", "--", "sh", "-c", 'kill -9 "$PPID"; sleep 1000']) == ExitCode.RUN_FAILED
+    assert b"the lab's agent in the guest was killed" in capfdbinary.readouterr().err
 
 
 def test_run_ends_with_its_reader() -> None:

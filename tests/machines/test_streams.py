@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ConsumerError
-from lab.machines.streams import Console, Lines
+from lab.machines.streams import Console, Lines, Writer
 from tests.support import wait
 
 
@@ -141,13 +141,6 @@ def test_closing_twice_does_no_harm(port: tuple[Lines, socket.socket]) -> None:
     lines.close()
 
 
-def test_the_host_can_write_to_the_guest(port: tuple[Lines, socket.socket]) -> None:
-    lines, side = port
-    lines.send(b"go\n")
-    side.settimeout(10)
-    assert side.recv(10) == b"go\n"
-
-
 def test_a_socket_that_is_not_there_is_an_error_and_leaves_no_thread(tmp_path: Path) -> None:
     before = threading.active_count()
     with pytest.raises(FileNotFoundError):
@@ -188,3 +181,49 @@ def test_a_console_is_kept_up_to_its_limit_and_read_on(
     wait.until(lambda: len(made.read()) == 100_000, "the console's limit")
     made.close()
     assert made.raw_file.stat().st_size == 100_000
+
+
+def test_a_writer_never_waits_for_who_does_not_read_and_sends_all_in_order() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        writer = Writer(ours, "test")
+        parts = [bytes([number]) * 100_000 for number in range(40)]
+        for part in parts:
+            writer.send(part)
+        theirs.settimeout(10)
+        came = bytearray()
+        while len(came) < 4_000_000:
+            came += theirs.recv(1 << 16)
+        assert bytes(came) == b"".join(parts)
+        ours.shutdown(socket.SHUT_RDWR)
+        writer.close()
+
+
+def test_what_waits_can_be_replaced() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        writer = Writer(ours, "test")
+        writer.send(b"a" * 10_000_000)  # under way: more than a socket holds
+        wait.until(lambda: writer._waiting == b"", "the first write")
+        writer.send(b"never")
+        writer.send(b"instead", instead=True)
+        theirs.settimeout(10)
+        came = bytearray()
+        while not came.endswith(b"instead"):
+            came += theirs.recv(1 << 16)
+        assert bytes(came) == b"a" * 10_000_000 + b"instead"
+        ours.shutdown(socket.SHUT_RDWR)
+        writer.close()
+
+
+def test_a_writer_ends_though_nobody_reads() -> None:
+    before = threading.active_count()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        writer = Writer(ours, "test")
+        writer.send(b"a" * 10_000_000)
+        ours.shutdown(socket.SHUT_RDWR)
+        writer.close()
+        writer.close()
+        assert threading.active_count() == before
+        writer.send(b"to nobody")

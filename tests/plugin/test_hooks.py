@@ -20,7 +20,7 @@ HEAD = """
 import pytest
 from lab.scenario import altered, answered, missing, logged
 from lab.errors import UnsupportedError
-from lab.machines.shell import Result
+from lab.machines.result import Result
 NOTHING = Result((), 0, b"nothing", b"")
 echoes = pytest.mark.controls(answered("machine.run", NOTHING, word="hello"))
 """

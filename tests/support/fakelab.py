@@ -14,7 +14,7 @@ from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
 from lab.drivers.manifest import find_driver
 from lab.errors import CommandTimeoutError, ConsumerError, MachineLostError
-from lab.machines.shell import Result
+from lab.machines.result import Result
 from lab.matrix.cell import Cell
 from lab.plugin.session import Session
 
