@@ -17,6 +17,7 @@ _DEADLINE = 600.0
 # The largest packages, kernels' debug information, have 6 GB in 8,000 files; the most files, kernels' headers: 20,000.
 _MOST_BYTES = 32 << 30
 _MOST_MEMBERS = 1_000_000
+_DEEPEST = 100  # folders: what lies deeper could not even be removed (shutil.rmtree goes down by recursion)
 _MODE = 0o755  # of a member's, what is kept beside the owner's right to read and write: no set-id bits
 
 
@@ -96,6 +97,9 @@ class _Unpacking:
             raise ArchiveError(
                 f"{self.deb} was refused: {name!r} in it leads out of its folder", hint="try another mirror"
             )
+        if len(words) > _DEEPEST:
+            what = f"{self.deb} was refused: {name[:60]!r}... in it lies more than {_DEEPEST} folders deep"
+            raise ArchiveError(what, hint="try another mirror")
         return self.folder.joinpath(*words)
 
     def _enter(self, place: Path, member: tarfile.TarInfo) -> None:

@@ -24,6 +24,7 @@ else:
 
 MOST_BYTES = 8 << 30  # that one image's files may have together, unpacked
 MOST_MEMBERS = 500_000
+_DEEPEST = 100  # folders: what lies deeper could not even be removed (shutil.rmtree goes down by recursion)
 _CHUNK = 1 << 20
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -116,6 +117,8 @@ class Unpacker:
         parts = [part for part in path.parts if part != "."]
         if path.is_absolute() or ".." in parts or "\0" in str(path):
             raise ArchiveError(f"the image holds a file outside of itself: {str(path)[:200]!r}", hint=_HINT)
+        if len(parts) > _DEEPEST:
+            raise ArchiveError(f"the image holds a file more than {_DEEPEST} folders deep", hint=_HINT)
         if not parts:
             return self._root
         parent = self._inside(self._root.joinpath(*parts[:-1]), str(path))
