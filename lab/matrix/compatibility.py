@@ -73,16 +73,21 @@ def _text(box: _Box | None, notes: list[str]) -> str:
         return _NEVER
     marks = []
     for reason in box.reasons:
+        # A compiler shows the source's line behind its error.
+        reason = re.split(r" \d+ \| ", reason)[0]  # noqa: PLW2901
         note = _escaped(reason[:_REASON_LENGTH] + ("..." if len(reason) > _REASON_LENGTH else ""))
         if note not in notes:
             notes.append(note)
         marks.append(f"[{notes.index(note) + 1}]")
-    version = f"{box.facts.version}: " if box.facts.version else ""
+    where = box.facts.origin.removeprefix("debian:")
+    version = f"{box.facts.version} ({where}): " if box.facts.version else ""
     return " ".join([f"{version}{describe(box.counts)}", *marks])
 
 
 def _escaped(text: str) -> str:
-    """Text in which Markdown finds no table, no markup and no link."""
+    """Text in which Markdown finds no table, no markup and no link, and nobody a mirror of somebody's."""
+    text = re.sub(r"(?: at)? https?://\S+", "", text)
+    text = re.sub(r"'(?:[a-z0-9-]+\.)+[a-z]{2,}'", "its host", text)
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
 
 

@@ -41,7 +41,7 @@ def row(text: str, kernel: str) -> list[str]:
 def test_a_cell_has_its_version_and_its_verdicts_and_what_was_not_run_says_so(tmp_path: Path) -> None:
     run = left(tmp_path / "run", NEW, verdicts={"a": (NEW.slug, "passed", ""), "b": (NEW.slug, "passed", "")})
     text = compatibility([read_run(run)], date="2026-11-24")
-    assert row(text, "7.3") == ["7.3.4-1: 2 passed", *["never run"] * 5]
+    assert row(text, "7.3") == ["7.3.4-1 (sid): 2 passed", *["never run"] * 5]
     assert "Version 1.0" in text
 
 
@@ -54,16 +54,25 @@ def test_a_red_cell_has_its_cause_once_and_without_hints(tmp_path: Path) -> None
     assert "somewhere" not in text
 
 
+def test_a_cause_names_no_mirror(tmp_path: Path) -> None:
+    why = "the archive of trixie at http://mirror.example/debian is half updated (Could not resolve 'mirror.example')"
+    run = left(tmp_path / "run", OLD, verdicts={"a": (OLD.slug, "error", why)})
+    assert (
+        "1. the archive of trixie is half updated (Could not resolve its host)"
+        in compatibility([read_run(run)], date="today").splitlines()
+    )
+
+
 def test_what_was_planned_and_never_reported_is_missing(tmp_path: Path) -> None:
     run = left(tmp_path / "run", NEW, verdicts={"a": (NEW.slug, "passed", ""), "b": (NEW.slug, "", "")})
-    assert row(compatibility([read_run(run)], date="today"), "7.3")[0] == "7.3.4-1: 1 passed, 1 missing"
+    assert row(compatibility([read_run(run)], date="today"), "7.3")[0] == "7.3.4-1 (sid): 1 passed, 1 missing"
 
 
 def test_a_later_run_takes_an_earlier_ones_place(tmp_path: Path) -> None:
     first = left(tmp_path / "first", NEW, OLD, verdicts={"a": (NEW.slug, "failed", "x"), "b": (OLD.slug, "passed", "")})
     second = left(tmp_path / "second", NEW, verdicts={"a": (NEW.slug, "passed", "")})
     text = compatibility([read_run(first), read_run(second)], date="today")
-    assert row(text, "7.3")[0] == "7.3.4-1: 1 passed"
+    assert row(text, "7.3")[0] == "7.3.4-1 (sid): 1 passed"
     assert row(text, "5.10")[1] == "1 passed"
 
 
