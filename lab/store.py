@@ -78,7 +78,7 @@ class Store:
             found = _whole(kind, place)
             if found is None and place.exists():
                 self._notice(f"{kind} {key} in the store is damaged: making it again")
-                self._discard(place)
+                self.discard(kind, key)
             return found
 
     def state(self, name: str) -> Path:
@@ -114,6 +114,15 @@ class Store:
             except Timeout:
                 continue
 
+    def discard(self, kind: str, key: str) -> None:
+        """Take an entry away in one step, so that no reader ever sees half of it. The caller holds the entry's lock."""
+        place = self.root / "entries" / kind / key
+        aside = self.root / "tmp" / f"{kind}-{key}-discarded"
+        shutil.rmtree(aside, ignore_errors=True)
+        if place.exists():
+            place.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
     def _fill(self, kind: str, key: str, inputs: Json, fill: Callable[[Path], Json]) -> Entry:
         self._demand_space()
         making = self.root / "tmp" / f"{kind}-{key}"
@@ -127,20 +136,12 @@ class Store:
                 record = {"inputs": inputs, "provenance": provenance, "content": content_digest(files)}
                 (making / "entry.json").write_text(json.dumps(record, indent=1, sort_keys=True))
                 place.parent.mkdir(parents=True, exist_ok=True)
-                self._discard(place)
+                self.discard(kind, key)
                 making.rename(place)
         finally:
             shutil.rmtree(making, ignore_errors=True)
         _remember(place)
         return Entry(kind, key, place / "files", provenance)
-
-    def _discard(self, place: Path) -> None:
-        """Take an entry away in one step, so that no reader ever sees half of it."""
-        aside = self.root / "tmp" / f"{place.parent.name}-{place.name}-discarded"
-        shutil.rmtree(aside, ignore_errors=True)
-        if place.exists():
-            place.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
 
     def _demand_space(self) -> None:
         free = shutil.disk_usage(self.root).free

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lab.kernels.resolve import KernelSource
 from lab.machines.machine import Machine
 from lab.machines.record import reap
 from lab.matrix.cell import Cell, cells
+from lab.matrix.forks import Forks, NoTemplateError
 from lab.matrix.provision import Lab, Prepared
 from lab.matrix.verdict import Verdict
 from lab.plugin.tape import Tape
@@ -46,6 +48,7 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._lab: Lab | None = None
+        self._forks: Forks | None = None
         self._prepared: dict[Cell, Prepared | LabError] = {}
         self.settings = _settings(config)
         self.resolved: list[str] = []
@@ -69,6 +72,27 @@ class Session:
             reap(self.settings.run_dir)
             self._lab = Lab(self.settings, self.notice)
         return self._lab
+
+    def start(self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool) -> Machine:
+        """A running machine for the scenario of that name, booted when it must be; `made` is given it before it starts.
+
+        A machine that fails on its way to a template is booted, so that it fails where its evidence is taken.
+        """
+        if self._config.getoption("vm") == "fork" and not boots:
+            try:
+                return self.forks.start(prepared, name, made)
+            except NoTemplateError as error:
+                self.notice(f"{error.what}: its scenarios are booted")
+        machine = self.lab.machine(prepared, name)
+        made(machine)
+        machine.start()
+        return machine
+
+    @property
+    def forks(self) -> Forks:
+        if self._forks is None:
+            self._forks = Forks(self.lab)
+        return self._forks
 
     def check(self, cell: Cell) -> None:
         """RequestError when the cell asks for what does not exist. What merely cannot be reached shows later, as the
