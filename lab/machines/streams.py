@@ -48,7 +48,7 @@ class Reader:
         raise NotImplementedError
 
     def finish(self, deadline: float) -> bool:
-        """Wait until the other side has closed the stream and all of it was taken in; False after `deadline` seconds."""
+        """Wait for the other side to close the stream and all of it to be taken in; False after `deadline` seconds."""
         self._thread.join(deadline)
         return not self._thread.is_alive()
 

@@ -75,7 +75,7 @@ def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment
     def made(machine: Machine) -> None:
         scenario.machine = machine
         # Not by a `with`: a machine that fails to start is looked at before it is ended.
-        request.addfinalizer(machine.end)  # noqa: PT021 - see above
+        request.addfinalizer(machine.end)
 
     try:
         boots = request.node.get_closest_marker("boots") is not None

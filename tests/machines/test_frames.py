@@ -31,7 +31,7 @@ def test_the_longest_frame_is_taken_and_a_longer_one_refused_by_its_header_alone
         Decoder().feed(struct.pack("<IHH", frames.MAX_PAYLOAD + 1, Kind.STDOUT, 1))
 
 
-@pytest.mark.parametrize("kind", [0, Kind.RUN, Kind.GREET, 63, 71, 65535])
+@pytest.mark.parametrize("kind", [0, Kind.RUN, Kind.GREET, Kind.CLOCK, 63, 72, 65535])
 def test_what_only_the_host_says_or_nobody_is_refused(kind: int) -> None:
     with pytest.raises(BrokenFrameError, match=f"unknown kind {kind}"):
         Decoder().feed(struct.pack("<IHH", 0, kind, 1))
