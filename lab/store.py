@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lab import sparse
 from lab.errors import HostError, LabError, NoSpaceError
 
 _LOCK_DEADLINE = 3600.0
@@ -178,7 +179,11 @@ def key_of(inputs: Mapping[str, Any]) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if not sparse.has_holes(stream):
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        total = hashlib.sha256()
+        sparse.feed(stream, total.update)
+        return total.hexdigest()
 
 
 def content_digest(folder: Path) -> str:

@@ -28,6 +28,8 @@ class Fork(Machine):
         TemplateError when the template cannot be restored; MachineLostError when it was, and its guest does not answer.
         """
         seconds = self.scaled(deadline)
+        # Its own console begins where it does; what was printed before belongs to its evidence.
+        (self.folder.path / "template-console.log").symlink_to(self.template.console)
         try:
             self._spawn()
             self.monitor.restore(self.template.state, seconds)
@@ -35,7 +37,7 @@ class Fork(Machine):
         except MachineLostError as error:
             raise TemplateError(
                 f"template {self.template.key} cannot be restored: {error.what}; {self._qemu_said()}",
-                hint=f"lab gc {KIND}/{self.template.key} removes it, and the next run makes it again",
+                hint=f"lab gc {KIND}/{self.template.key} removes it; --vm boot does without",
             ) from error
         self.agent.greet()
         self._wait_ready(seconds)

@@ -36,8 +36,10 @@ class Forks:
         self._lab = lab
         self._known: dict[Cell, Template | NoTemplateError] = {}
 
-    def start(self, prepared: Prepared, purpose: str, made: Callable[[Machine], None] = lambda _: None) -> Fork:
-        """A running fork of that cell, its driver loaded and its consumer running; `made` is given it before it starts.
+    def start(self, prepared: Prepared, purpose: str, made: Callable[[Machine], None]) -> Fork:
+        """A running fork of that cell, its driver loaded and its consumer running.
+
+        `made` is given each fork before it is started, and has it ended in the end, started or not.
 
         NoTemplateError when there can be none, because its guest or driver fails where a boot would show it.
         TemplateError when a template does not restore and a new one, made in its stead, does not either.
@@ -48,18 +50,14 @@ class Forks:
             made(fork)
             try:
                 fork.start()
-                break
+                return fork
             except TemplateError as error:
                 if not again:
                     raise
                 fork.end()
                 self._lab.notice(f"{error.what}: it is made again")
                 self._discard(prepared, found)
-            except BaseException:
-                # Ctrl-C while it starts: its maker has not got it yet.
-                fork.end()
-                raise
-        return fork
+        raise AssertionError("unreachable")
 
     def template(self, prepared: Prepared) -> Template:
         """The cell's template, made now when it is not in the store; raises as `start` does."""
@@ -111,7 +109,9 @@ class Forks:
                 return {**prepared.versions(), "cut": saved.cut}
             except (TemplateError, *_GUESTS_FAULT) as error:
                 if not again:
-                    raise TemplateError(f"no template of {prepared.cell.slug} restores: {error.what}") from error
+                    raise TemplateError(
+                        f"no template of {prepared.cell.slug} restores: {error.what}", hint="--vm boot does without"
+                    ) from error
                 self._lab.notice(f"the template does not restore ({error.what}): it is made again")
                 for path in folder.iterdir():
                     path.unlink()

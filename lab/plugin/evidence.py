@@ -57,6 +57,7 @@ def rerun_command(item: pytest.Item, state: Scenario) -> str:
     kernel = _exact_kernel(state.prepared.kernel) if state.prepared else cell.kernel
     name = item.nodeid.partition("[")[0]
     words = ["pytest", name, "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
+    words += ["--vm", "fork"] if item.config.getoption("vm") == "fork" else []
     return shlex.join(words)
 
 
