@@ -219,6 +219,7 @@ class Agent(Reader):
         for command in self._commands.values():
             command.lost = True
         self._commands.clear()
+        self._refused += [kind.name for kind in self._asked]
         self._asked.clear()
         self._hello = hello
         self._writer.send(encode(Kind.START, payload=hello.session), instead=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.errors import MachineLostError
+from lab.machines.identity import NOBODY
 from lab.machines.machine import Machine
 from lab.machines.qemu import Qemu
 from lab.machines.spec import MachineSpec
@@ -41,8 +42,7 @@ class Fork(Machine):
             ) from error
         self.agent.greet()
         self._wait_ready(seconds)
-        if not anonymous:
-            self._renew()
+        self._renew(NOBODY if anonymous else self.host_name)
 
     def _lines(self) -> Lines:
         return Lines(self._socket_path("events"), "events", cut=self.template.cut)

@@ -16,7 +16,7 @@ from typing import Self
 from lab.errors import CommandTimeoutError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.machines.agent import Agent
-from lab.machines.identity import renew
+from lab.machines.identity import NOBODY, renew
 from lab.machines.monitor import Monitor
 from lab.machines.qemu import Qemu
 from lab.machines.record import Folder
@@ -63,15 +63,14 @@ class Machine:
     def start(self, deadline: float = BOOT_DEADLINE, *, anonymous: bool = False) -> None:
         """Start the guest and wait until it is ready for commands (deadline in seconds on hardware).
 
-        An `anonymous` one keeps its image's host name and gets no machine id. MachineLostError, with the console's last
+        An `anonymous` one, which is to be saved, is nobody in particular. MachineLostError, with the console's last
         lines, when it does not get there; the machine then still has its evidence, until `end`.
         """
         self.spec = dataclasses.replace(self.spec, initrd=self._own_initrd())
         self._spawn()
         self.monitor.execute("cont")
         self._wait_ready(self.scaled(deadline))
-        if not anonymous:
-            self._renew()
+        self._renew(NOBODY if anonymous else self.host_name)
 
     def __enter__(self) -> Self:
         return self
@@ -205,8 +204,13 @@ class Machine:
     def _lines(self) -> Lines:
         return Lines(self._socket_path("events"), "events")
 
-    def _renew(self) -> None:
-        renew(self.agent, f"lab-{self.folder.name}", self.scaled(_RENEW_DEADLINE))
+    @property
+    def host_name(self) -> str:
+        """What the guest is called."""
+        return f"lab-{self.folder.name}"
+
+    def _renew(self, name: str) -> None:
+        renew(self.agent, name, self.scaled(_RENEW_DEADLINE))
 
     def _own_initrd(self) -> Path:
         """The kernel's initrd with this machine's payload behind it: the kernel unpacks one after the other."""

@@ -18,6 +18,7 @@ from lab.errors import MachineLostError
 from lab.machines import template as templates
 from lab.machines.agent import Agent
 from lab.machines.fork import Fork
+from lab.machines.machine import Machine
 from lab.machines.record import living
 from lab.machines.template import Template, TemplateError
 from lab.matrix.cell import Cell
@@ -119,7 +120,7 @@ def test_forks_are_alike_in_nothing_that_tells_machines_apart(start: Start) -> N
 
 def test_a_host_name_is_the_machines_in_its_kernel_and_in_its_file(start: Start) -> None:
     fork = start()
-    assert fork.run(["uname", "-n"]).text == fork.run(["cat", "/etc/hostname"]).text == f"lab-{fork.folder.name}\n"
+    assert fork.run(["uname", "-n"]).text == fork.run(["cat", "/etc/hostname"]).text == f"{fork.host_name}\n"
 
 
 def test_forks_run_at_once_and_neither_sees_the_other_nor_changes_the_template(start: Start, saved: Template) -> None:
@@ -180,12 +181,12 @@ def test_a_guest_that_does_not_answer_is_a_lost_machine(
 
 
 @pytest.fixture
-def own(lab: Lab, bare: Prepared, tmp_path: Path) -> Iterator[tuple[Forks, list[str]]]:
+def own(lab: Lab, tmp_path: Path) -> tuple[Forks, list[str]]:
     """Forks whose templates lie in a store of the test's, and what the user was told."""
     told: list[str] = []
     made = Lab(lab.settings, told.append)
     made.store = Store(tmp_path / "store", notice=told.append)
-    yield Forks(made), told
+    return Forks(made), told
 
 
 def test_a_template_is_made_once_and_made_again_when_it_no_longer_restores(
@@ -193,8 +194,11 @@ def test_a_template_is_made_once_and_made_again_when_it_no_longer_restores(
 ) -> None:
     forks, told = own
 
+    def made(machine: Machine) -> None:
+        stack.callback(machine.end)
+
     def started() -> Fork:
-        return forks.start(bare, "test", lambda machine: stack.callback(machine.end))
+        return forks.start(bare, "test", made)
 
     first = started()
     assert started().template is first.template
