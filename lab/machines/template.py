@@ -7,7 +7,9 @@ and keeps what it writes to itself.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -28,6 +30,8 @@ LAYOUT = 1
 _MEMORY, _STATE, _CONSOLE = "memory", "state", "console.log"
 _SAVE_DEADLINE = 60.0  # of the clock: it is the host's disk that takes the time
 _SPARE_MIB = 64
+_MAKE_ROOM = "lab gc lists what can go; or set LAB_STORE to another disk"
+_BOOT = "--vm boot does without"
 _CPU_LINES = re.compile(r"^(vendor_id|cpu family|model|model name|stepping|microcode|flags|CPU [a-z]+)\s*: .*$", re.M)
 
 
@@ -66,7 +70,7 @@ def savable(spec: MachineSpec, folder: Path) -> MachineSpec:
     if free < spec.memory_mib + _SPARE_MIB:
         raise NoSpaceError(
             f"{free} MiB are free at {folder}, and a machine's memory of {spec.memory_mib} MiB is to be kept there",
-            hint="lab gc lists what can go; or set LAB_STORE to another disk",
+            hint=_MAKE_ROOM,
         )
     return dataclasses.replace(spec, memory=MemoryFile(folder / _MEMORY, written=True))
 
@@ -107,10 +111,12 @@ def save(machine: Machine, folder: Path) -> bool:
         monitor.save(folder / _STATE, _SAVE_DEADLINE)
         monitor.execute("quit")
     except MachineLostError as error:
-        raise TemplateError(f"the machine could not be saved: {error.what}", hint="lab doctor") from error
+        if os.strerror(errno.ENOSPC) in error.what:
+            raise NoSpaceError(f"no space left at {folder} to save a machine", hint=_MAKE_ROOM) from error
+        raise TemplateError(f"the machine could not be saved: {error.what}", hint=_BOOT) from error
     # What QEMU had not sent by then is in the state and comes from the fork.
     if not machine.events.finish(_SAVE_DEADLINE):
-        raise TemplateError("QEMU did not end when its machine had been saved", hint="lab doctor")
+        raise TemplateError("QEMU did not end when its machine had been saved", hint=_BOOT)
     machine.console.finish(_SAVE_DEADLINE)
     shutil.copy(machine.console.file, folder / _CONSOLE)
     for path in folder.iterdir():
