@@ -26,7 +26,7 @@ from lab.machines.spec import ENDPOINTS, MachineSpec, MemoryFile, qemu_arguments
 from lab.store import file_digest
 
 KIND = "template"
-LAYOUT = 1
+LAYOUT = 2
 _MEMORY, _STATE, _CONSOLE = "memory", "state", "console.log"
 _SAVE_DEADLINE = 60.0  # of the clock: it is the host's disk that takes the time
 _SPARE_MIB = 64
@@ -41,11 +41,13 @@ class TemplateError(LabError):
 
 @dataclass(frozen=True)
 class Template:
-    """A saved machine's files. `cut`: what its events port sent ended in the middle of a line."""
+    """A saved machine's files. `cut`: what its events port sent ended in the middle of a line. `serial` tells it from
+    others made from the same."""
 
     key: str
     folder: Path
     cut: bool
+    serial: str = ""
 
     @property
     def state(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,10 @@ class Forks:
     def _discard(self, prepared: Prepared, found: Template) -> None:
         del self._known[prepared.cell]
         with self._lab.store.lock(f"{templates.KIND}-{found.key}"):
-            self._lab.store.discard(templates.KIND, found.key)
+            entry = self._lab.store.find(templates.KIND, self.inputs(prepared))
+            # Another run may have met the same, and have made it again.
+            if entry is not None and _template(entry).serial == found.serial:
+                self._lab.store.discard(templates.KIND, found.key)
 
     def _fill(self, prepared: Prepared, key: str, folder: Path) -> dict[str, Any]:
         """Save a machine that restores into the folder: one that does not is thrown away, and made again once."""
@@ -106,7 +110,7 @@ class Forks:
             saved = Template(key, folder, self._save(prepared, folder))
             try:
                 self._prove(prepared, saved)
-                return {**prepared.versions(), "cut": saved.cut}
+                return {**prepared.versions(), "cut": saved.cut, "serial": secrets.token_hex(8)}
             except (TemplateError, *_GUESTS_FAULT) as error:
                 if not again:
                     raise TemplateError(
@@ -141,4 +145,5 @@ class Forks:
 
 
 def _template(entry: Entry) -> Template:
-    return Template(entry.key, entry.files, bool(entry.provenance["cut"]))
+    made = entry.provenance
+    return Template(entry.key, entry.files, bool(made["cut"]), str(made["serial"]))

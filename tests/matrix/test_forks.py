@@ -130,6 +130,15 @@ def test_a_kept_template_that_no_longer_restores_is_made_again_once(world: World
     assert world.told[1] == "template x cannot be restored: it is made again"
 
 
+def test_one_that_another_run_made_again_meanwhile_is_kept(world: World) -> None:
+    late, early = world.forks(), world.forks()
+    world.start(late)
+    for forks in (early, late):
+        world.fork.failures.append(TemplateError("it cannot be restored"))  # type: ignore[attr-defined]
+        world.start(forks)
+    assert world.saves == 2, "once for each run that met it"
+
+
 def test_a_lost_machine_is_not_its_templates_fault(world: World) -> None:
     world.start()
     world.fork.failures.append(MachineLostError("the guest hangs"))  # type: ignore[attr-defined]
