@@ -24,6 +24,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lab import sparse
 from lab.errors import HostError, LabError, NoSpaceError
 from lab.holding import Holds
 
@@ -224,7 +225,11 @@ def remove_tree(path: Path) -> None:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if not sparse.has_holes(stream):
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        total = hashlib.sha256()
+        sparse.feed(stream, total.update)
+        return total.hexdigest()
 
 
 def content_digest(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -242,3 +243,17 @@ def test_names_that_are_no_utf8_have_a_digest(tmp_path: Path) -> None:
 def test_a_files_digest_is_its_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert file_digest(tmp_path / "file").startswith("ba7816bf8f01cfea")
+
+
+@pytest.mark.parametrize("layout", ["hole first", "hole last", "data only", "hole only", "hole between"])
+def test_a_files_digest_is_that_of_its_content_whatever_of_it_is_holes(tmp_path: Path, layout: str) -> None:
+    part, size = os.urandom(70_000), 5 << 20
+    places = {"hole first": [size - 70_000], "hole last": [0], "data only": [0], "hole only": [], "hole between": []}
+    with (tmp_path / "holes").open("wb") as stream:
+        for place in places[layout] or ([0, 3 << 20] if layout == "hole between" else []):
+            stream.seek(place)
+            stream.write(part)
+        stream.truncate(70_000 if layout == "data only" else size)
+    (tmp_path / "whole").write_bytes((tmp_path / "holes").read_bytes())
+    expected = hashlib.sha256((tmp_path / "whole").read_bytes()).hexdigest()
+    assert file_digest(tmp_path / "holes") == file_digest(tmp_path / "whole") == expected

@@ -22,15 +22,16 @@
  * keeps open delays the end by LINGER_MS, and what that prints later is lost.
  *
  * GREET starts a session anew: for a host that meets an agent which said its
- * HELLO to another (a machine restored from a saved one). What such a machine
- * needs beside commands (clock, entropy, host name, machine id) would be kinds
- * of their own from 16 on, answered in their order, and VERSION goes up.
+ * HELLO to another (a machine restored from a saved one). Such a machine has
+ * the clock, the random state and the names of the one that was saved; CLOCK
+ * and the kinds behind it give it its own. Each is answered by DONE.
  */
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -44,12 +45,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION 1
+#define VERSION 2
 #define FRAME_MAX 32768
 #define COMMANDS 32
 #define STDIN_WINDOW 65536
 #define OUTPUT_WINDOW 262144
 #define LINGER_MS 200
+#define ANSWERS 16
+#define ENTROPY_MAX 256
+#define NAME_MAX_BYTES 64
 
 enum kind {
 	/* From the host. */
@@ -60,6 +64,10 @@ enum kind {
 	KILL,		/* the command and its process group, its output unread */
 	TAKEN,		/* u32: bytes of output, and their headers, that were taken */
 	GREET,
+	CLOCK = 16,	/* u64: nanoseconds since the epoch */
+	ENTROPY,	/* bytes, all of them random */
+	HOST_NAME,	/* bytes, also for /etc/hostname */
+	MACHINE_ID,	/* bytes, for /etc/machine-id */
 	/* From the guest. */
 	HELLO = 64,	/* struct hello */
 	STARTED,	/* u32: pid */
@@ -68,6 +76,7 @@ enum kind {
 	STDERR,		/* bytes */
 	FED,		/* u32: bytes of input that the command has taken */
 	EXIT,		/* u32: wait status */
+	DONE,		/* struct answer */
 };
 
 struct header {
@@ -101,6 +110,11 @@ struct failure {
 	uint32_t program;
 };
 
+struct answer {
+	uint32_t kind;		/* of what was asked */
+	uint32_t error;		/* errno, 0 when it was done */
+};
+
 struct command {
 	int used;
 	int forgotten;		/* of an earlier session: it ends in silence */
@@ -126,6 +140,8 @@ static unsigned char input[FRAME_MAX], output[FRAME_MAX];
 static size_t input_size, output_size;
 static int port;
 static int synced, greet;
+static struct answer answers[ANSWERS];
+static size_t answer_count;
 static struct session session;
 static sigset_t undisturbed;
 static volatile sig_atomic_t child_ended;
@@ -273,6 +289,7 @@ static void start_session(void)
 	session.count = htole32(le32toh(session.count) + 1);
 	synced = 0;
 	greet = 1;
+	answer_count = 0;
 }
 
 static struct command *find_command(uint16_t number)
@@ -457,6 +474,94 @@ static void take_stdin(struct command *command, const unsigned char *data, size_
 	write_stdin(command);
 }
 
+static int set_clock(const unsigned char *data, size_t length)
+{
+	struct timespec time;
+	uint64_t value;
+
+	if (length != sizeof(value))
+		die("a frame of a wrong size");
+	memcpy(&value, data, sizeof(value));
+	value = le64toh(value);
+	time.tv_sec = (time_t)(value / 1000000000);
+	time.tv_nsec = (long)(value % 1000000000);
+	return clock_settime(CLOCK_REALTIME, &time) < 0 ? errno : 0;
+}
+
+/* Into the kernel's pool, and from there at once into what hands out random bytes. */
+static int add_entropy(const unsigned char *data, size_t length)
+{
+	union {
+		struct rand_pool_info info;
+		unsigned char bytes[sizeof(struct rand_pool_info) + ENTROPY_MAX];
+	} pool;
+	int fd, error = 0;
+
+	if (length == 0 || length > ENTROPY_MAX)
+		die("a frame of a wrong size");
+	pool.info.entropy_count = (int)length * 8;
+	pool.info.buf_size = (int)length;
+	memcpy(pool.bytes + offsetof(struct rand_pool_info, buf), data, length);
+	fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	if (ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static int write_line(const char *path, const unsigned char *data, size_t length)
+{
+	char line[NAME_MAX_BYTES + 1];
+	int fd, error = 0;
+
+	memcpy(line, data, length);
+	line[length] = '\n';
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return errno;
+	if (write(fd, line, length + 1) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static int set_name(enum kind kind, const unsigned char *data, size_t length)
+{
+	if (length == 0 || length > NAME_MAX_BYTES)
+		die("a frame of a wrong size");
+	if (kind == MACHINE_ID)
+		return write_line("/etc/machine-id", data, length);
+	if (sethostname((const char *)data, length) < 0)
+		return errno;
+	return write_line("/etc/hostname", data, length);
+}
+
+static void renew(enum kind kind, const unsigned char *data, size_t length)
+{
+	struct answer *answer;
+	int error;
+
+	if (answer_count == ANSWERS)
+		die("the host asks for more than it hears");
+	if (kind == CLOCK)
+		error = set_clock(data, length);
+	else if (kind == ENTROPY)
+		error = add_entropy(data, length);
+	else
+		error = set_name(kind, data, length);
+	answer = &answers[answer_count++];
+	answer->kind = htole32(kind);
+	answer->error = htole32((uint32_t)error);
+}
+
+static void say_answers(void)
+{
+	while (answer_count > 0 && say(DONE, 0, &answers[0], sizeof(answers[0])))
+		memmove(&answers[0], &answers[1], --answer_count * sizeof(answers[0]));
+}
+
 static void take_frame(uint16_t kind, uint16_t number, const unsigned char *data, size_t length)
 {
 	struct command *command;
@@ -468,6 +573,10 @@ static void take_frame(uint16_t kind, uint16_t number, const unsigned char *data
 	}
 	if (kind == GREET) {
 		start_session();
+		return;
+	}
+	if (kind >= CLOCK && kind <= MACHINE_ID) {
+		renew(kind, data, length);
 		return;
 	}
 	if (kind < STDIN || kind > TAKEN)
@@ -754,6 +863,8 @@ static void run_for_ever(void)
 	for (;;) {
 		if (greet)
 			say_hello();
+		else
+			say_answers();
 		for (index = 0; index < COMMANDS; index++)
 			if (commands[index].used)
 				settle(&commands[index]);

@@ -109,6 +109,12 @@ class Events:
         capture.closed = True
         self.recorded.append(capture)
 
+    def begin(self) -> None:
+        """Start the consumer and wait until it reports every CPU's events; ConsumerError when it does not."""
+        stream = _Stream(self._deployment, start=self._deployment.machine.events.count())
+        self._deployment.start_consumer()
+        self._mark_until_seen(stream, f"/lab-{secrets.token_hex(4)}-first")
+
     def _mark_until_seen(self, stream: _Stream, prefix: str) -> None:
         """Make sentinels until one of each CPU has come: a consumer that is starting misses the first ones."""
         machine = self._deployment.machine

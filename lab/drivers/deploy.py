@@ -51,14 +51,19 @@ def driver_payload(build: DriverBuild, sentinel: bytes) -> dict[str, CpioFile]:
     }
 
 
-class Deployment:
-    """A driver in one machine. Made by `deploy`; gone with the machine."""
+def how_started() -> str:
+    """What starts a consumer in the guest, for the keys of machines that are saved with one running."""
+    return "\0".join((_START, _PID, _SAID, _PORT))
 
-    def __init__(self, machine: Machine, build: DriverBuild) -> None:
+
+class Deployment:
+    """A driver in one machine. Made by `deploy` or `resume`; gone with the machine."""
+
+    def __init__(self, machine: Machine, build: DriverBuild, *, consuming: bool = False) -> None:
         self.machine = machine
         self.build = build
         self.adapter = build.driver.adapter()
-        self._consuming = False
+        self._consuming = consuming
 
     @property
     def mode(self) -> Mode:
@@ -150,3 +155,8 @@ def deploy(machine: Machine, build: DriverBuild) -> Deployment:
     deployment = Deployment(machine, build)
     deployment.load()
     return deployment
+
+
+def resume(machine: Machine, build: DriverBuild) -> Deployment:
+    """The deployment that a fork was saved with: the driver is loaded and its consumer runs."""
+    return Deployment(machine, build, consuming=True)

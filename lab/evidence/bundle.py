@@ -62,7 +62,7 @@ def _new_folder(folder: Path, name: str) -> Path:
 
 
 def _machine_evidence(place: Path, machine: Machine) -> None:
-    for name in ("console.log", "console.raw", "qemu.log"):
+    for name in ("console.log", "console.raw", "qemu.log", "template-console.log"):
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(machine.folder.path / name, place)
     (place / "qemu-command").write_text(machine.command_line() + "\n")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from lab.errors import CommandTimeoutError, MachineLostError, RequestError
+from lab.errors import CommandTimeoutError, LabError, MachineLostError, RequestError
 from lab.machines.command import Command, Output
 from lab.machines.frames import (
     BrokenFrameError,
@@ -21,6 +22,7 @@ from lab.machines.frames import (
     TooLongError,
     encode,
     encode_run,
+    read_answer,
     read_hello,
 )
 from lab.machines.result import Result, Sink
@@ -53,6 +55,8 @@ class Agent(Reader):
         self._decoder = Decoder()
         self._hello: Hello | None = None
         self._commands: dict[int, Command] = {}  # which the guest's agent has not ended
+        self._asked: list[Kind] = []  # of the agent itself, and not answered
+        self._refused: list[str] = []
         self._fault = ""
         self._closed = False
         self._alarms = 0
@@ -66,6 +70,21 @@ class Agent(Reader):
     def greet(self) -> None:
         """Begin anew with an agent that said its first words to somebody else: its machine was restored."""
         self._writer.send(encode(Kind.GREET))
+
+    def renew(self, frames: Mapping[Kind, bytes], deadline: float) -> None:
+        """Have the agent set its guest's clock, random state or names: `frames` by their kinds, in their order.
+
+        LabError when the guest's kernel refuses one, MachineLostError after `deadline` seconds.
+        """
+        with self._changed:
+            self._asked += frames
+            self._writer.send(b"".join(frames.values()))
+        if not self._wait(lambda: not self._asked, time.monotonic() + deadline):
+            raise MachineLostError(f"the guest's agent did not answer within {deadline:.0f} s")
+        with self._changed:
+            refused, self._refused = self._refused, []
+        if refused:
+            raise LabError(f"the guest's kernel refuses what a machine of its own needs: {', '.join(refused)}")
 
     def run(
         self,
@@ -179,6 +198,9 @@ class Agent(Reader):
         if frame.kind is Kind.HELLO:
             self._begin(read_hello(frame.payload))
             return
+        if frame.kind is Kind.DONE:
+            self._note_answer(*read_answer(frame.payload))
+            return
         command = self._commands.get(frame.number)
         if command is None:
             raise BrokenFrameError(f"{frame.kind.name} for command {frame.number}, which does not run")
@@ -186,10 +208,18 @@ class Agent(Reader):
         if command.over():
             del self._commands[command.number]
 
+    def _note_answer(self, kind: Kind, error: int) -> None:
+        if not self._asked or self._asked.pop(0) is not kind:
+            raise BrokenFrameError(f"an answer to {kind.name}, which it was not asked")
+        if error:
+            self._refused.append(f"{kind.name.lower().replace('_', ' ')} ({os.strerror(error)})")
+
     def _begin(self, hello: Hello) -> None:
         """Speak with this agent from now on; what one before it still ran is lost."""
         for command in self._commands.values():
             command.lost = True
         self._commands.clear()
+        self._refused += [kind.name for kind in self._asked]
+        self._asked.clear()
         self._hello = hello
         self._writer.send(encode(Kind.START, payload=hello.session), instead=True)

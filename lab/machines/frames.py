@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-VERSION = 1
+VERSION = 2
 MAX_PAYLOAD = (1 << 15) - 8
 # How much of a command's input, or output, may be under way or lie unread, in bytes.
 STDIN_WINDOW = 64 << 10
@@ -23,6 +23,8 @@ _HELLO = struct.Struct("<4sHH16s")
 _RUN = struct.Struct("<HHHH")
 _NUMBER = struct.Struct("<I")
 _FAILURE = struct.Struct("<II")
+_CLOCK = struct.Struct("<Q")
+_ANSWER = struct.Struct("<II")
 _MAGIC = b"KLAB"
 
 
@@ -36,6 +38,10 @@ class Kind(IntEnum):
     KILL = 5
     TAKEN = 6
     GREET = 7
+    CLOCK = 16
+    ENTROPY = 17
+    HOST_NAME = 18
+    MACHINE_ID = 19
     HELLO = 64
     STARTED = 65
     FAILED = 66
@@ -43,6 +49,7 @@ class Kind(IntEnum):
     STDERR = 68
     FED = 69
     EXIT = 70
+    DONE = 71
 
 
 class BrokenFrameError(Exception):
@@ -93,7 +100,7 @@ class Decoder:
             length, kind, number = _HEADER.unpack_from(data, place)
             if length > MAX_PAYLOAD:
                 raise BrokenFrameError(f"a frame of {length} bytes")
-            if kind < Kind.HELLO or kind > Kind.EXIT:
+            if kind < Kind.HELLO or kind > Kind.DONE:
                 raise BrokenFrameError(f"a frame of the unknown kind {kind}")
             start = place + _HEADER.size
             if len(data) - start < length:
@@ -112,6 +119,11 @@ def encode(kind: Kind, number: int = 0, payload: bytes = b"") -> bytes:
 def encode_number(kind: Kind, number: int, value: int) -> bytes:
     """A frame that holds one number."""
     return encode(kind, number, _NUMBER.pack(value))
+
+
+def encode_clock(nanoseconds: int) -> bytes:
+    """The frame that sets a guest's clock to so many nanoseconds since the epoch."""
+    return encode(Kind.CLOCK, payload=_CLOCK.pack(nanoseconds))
 
 
 def encode_run(number: int, argv: Sequence[str], login: Login) -> bytes:
@@ -155,6 +167,16 @@ def read_failure(payload: bytes) -> tuple[int, bool]:
     if not 0 < error < 4096 or program > 1:
         raise BrokenFrameError(f"a failure with error {error}")
     return error, bool(program)
+
+
+def read_answer(payload: bytes) -> tuple[Kind, int]:
+    """What was asked of the agent, and the errno with which it failed, 0 when it did not."""
+    if len(payload) != _ANSWER.size:
+        raise BrokenFrameError(f"an answer of {len(payload)} bytes")
+    kind, error = _ANSWER.unpack(payload)
+    if not Kind.CLOCK <= kind <= Kind.MACHINE_ID or not 0 <= error < 4096:
+        raise BrokenFrameError(f"an answer to {kind} with error {error}")
+    return Kind(kind), error
 
 
 def read_status(payload: bytes) -> int:

@@ -16,6 +16,7 @@ from typing import Self
 from lab.errors import CommandTimeoutError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.machines.agent import Agent
+from lab.machines.identity import NOBODY, renew
 from lab.machines.monitor import Monitor
 from lab.machines.qemu import Qemu
 from lab.machines.record import Folder
@@ -30,6 +31,7 @@ BOOT_DEADLINE = 15.0
 COMMAND_DEADLINE = 10.0
 _HANDSHAKE_DEADLINE = 5.0
 _PROBE_DEADLINE = 3.0
+_RENEW_DEADLINE = 3.0
 _END_DEADLINE = 10.0
 _TAIL_LINES = 15
 
@@ -58,14 +60,17 @@ class Machine:
         self.folder = Folder(run_dir)
         self._cleanup.callback(self.folder.remove)
 
-    def start(self, deadline: float = BOOT_DEADLINE) -> None:
+    def start(self, deadline: float = BOOT_DEADLINE, *, anonymous: bool = False) -> None:
         """Start the guest and wait until it is ready for commands (deadline in seconds on hardware).
 
-        MachineLostError, with the console's last lines, when it does not get there; the machine then still has its
-        evidence, until `end`.
+        An `anonymous` one, which is to be saved, is nobody in particular. MachineLostError, with the console's last
+        lines, when it does not get there; the machine then still has its evidence, until `end`.
         """
+        self.spec = dataclasses.replace(self.spec, initrd=self._own_initrd())
         self._spawn()
+        self.monitor.execute("cont")
         self._wait_ready(self.scaled(deadline))
+        self._renew(NOBODY if anonymous else self.host_name)
 
     def __enter__(self) -> Self:
         return self
@@ -165,7 +170,7 @@ class Machine:
         self._cleanup.close()
 
     def _spawn(self) -> None:
-        self.spec = dataclasses.replace(self.spec, initrd=self._own_initrd())
+        """Start QEMU, the guest standing still in it."""
         listening = {name: self._listen(name) for name in ENDPOINTS}
         sockets = {name: endpoint.fileno() for name, endpoint in listening.items()}
         self._process = spawn(
@@ -191,11 +196,21 @@ class Machine:
         self._cleanup.callback(self.console.close)
         self.agent = Agent(self._socket_path("control"), self.check)
         self._cleanup.callback(self.agent.close)
-        self.events = Lines(self._socket_path("events"), "events")
+        self.events = self._lines()
         self._cleanup.callback(self.events.close)
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
-        self.monitor.execute("cont")
+
+    def _lines(self) -> Lines:
+        return Lines(self._socket_path("events"), "events")
+
+    @property
+    def host_name(self) -> str:
+        """What the guest is called."""
+        return f"lab-{self.folder.name}"
+
+    def _renew(self, name: str) -> None:
+        renew(self.agent, name, self.scaled(_RENEW_DEADLINE))
 
     def _own_initrd(self) -> Path:
         """The kernel's initrd with this machine's payload behind it: the kernel unpacks one after the other."""

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import re
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
 
 # Events after which a guest will not run again by itself (QEMU's qapi/run-state.json).
 _DEATHS = {"SHUTDOWN": "it shut down or crashed", "GUEST_PANICKED": "its kernel panicked"}
+
+# How a migration ends (qapi/migration.json, MigrationStatus).
+_MIGRATED, _MIGRATION_ENDS = "completed", ("completed", "failed", "cancelled")
 
 T = TypeVar("T")
 
@@ -33,6 +36,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab-monitor", daemon=True)
         self._thread.start()
         self._listener: asyncio.Task[None] | None = None
+        self._migrated: concurrent.futures.Future[str] = concurrent.futures.Future()
         try:
             self._wait(self._open(path), _DEADLINE)
         except BaseException:
@@ -53,6 +57,29 @@ class Monitor:
         if match is None:
             raise MachineLostError("QEMU forwards no port to the guest's SSH server")
         return int(match.group(1))
+
+    def save(self, path: Path, deadline: float = _DEADLINE) -> None:
+        """Write the machine's state, without its memory, into the file; LabError when QEMU does not get there."""
+        self._migrate("migrate", {"channels": _channels(path)}, deadline)
+
+    def restore(self, path: Path, deadline: float = _DEADLINE) -> None:
+        """Take up a state that `save` wrote; LabError when QEMU cannot."""
+        # Else QEMU ends, and says why where nobody expects it.
+        self._migrate("migrate-incoming", {"channels": _channels(path), "exit-on-error": False}, deadline)
+
+    def _migrate(self, command: str, arguments: dict[str, object], deadline: float) -> None:
+        # Memory that lies in a shared file stays there.
+        capabilities = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
+        self.execute("migrate-set-capabilities", {"capabilities": capabilities})
+        self._migrated = concurrent.futures.Future()
+        self.execute(command, arguments)
+        try:
+            status = self._migrated.result(deadline)
+        except concurrent.futures.TimeoutError as error:
+            raise MachineLostError(f"QEMU did not finish {command} within {deadline:.0f} s") from error
+        if status != _MIGRATED:
+            said = self.execute("query-migrate").get("error-desc", status)
+            raise MachineLostError(f"QEMU did not do {command}: {said}")
 
     def close(self) -> None:
         """Leave the monitor; safe to call twice and on a monitor that never opened."""
@@ -81,11 +108,17 @@ class Monitor:
 
     async def _listen(self) -> None:
         async for event in self._client.events:
+            self._note_migration(event)
             reason = _DEATHS.get(str(event["event"]))
             if reason is not None:
                 data = event.get("data")
                 detail = data.get("reason") or data.get("action") if isinstance(data, dict) else ""
                 self._died(f"{reason} ({detail})" if detail else reason)
+
+    def _note_migration(self, event: Mapping[str, Any]) -> None:
+        status = str(event.get("data", {}).get("status", "")) if event["event"] == "MIGRATION" else ""
+        if status in _MIGRATION_ENDS and not self._migrated.done():
+            self._migrated.set_result(status)
 
     def _wait(self, work: Coroutine[Any, Any, T], deadline: float) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -94,3 +127,8 @@ class Monitor:
         except concurrent.futures.TimeoutError as error:
             future.cancel()
             raise MachineLostError(f"QEMU's monitor did not answer within {deadline:.0f} s") from error
+
+
+def _channels(path: Path) -> list[dict[str, object]]:
+    """Where a migration goes or comes from, in a form that leaves no character of a path a meaning."""
+    return [{"channel-type": "main", "addr": {"transport": "file", "filename": str(path), "offset": 0}}]

@@ -13,7 +13,7 @@ from lab.arches import Arch
 from lab.images.roots import RootWish, get_root
 from lab.process import run, which
 from lab.settings import Settings
-from lab.store import Store
+from lab.store import Store, file_digest
 
 _SUITE = "trixie"  # QEMU 10: it neither kills amd64 guests nor hangs restored riscv64 ones (docs/decisions.md)
 _VERSION = re.compile(r"version (\d+\.\d+\.\d+)")
@@ -27,6 +27,7 @@ class Qemu:
     environment: tuple[tuple[str, str], ...]
     version: str
     origin: str
+    key: str  # of this very program
 
 
 def own_qemu(arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Qemu:
@@ -53,6 +54,7 @@ def own_qemu(arch: Arch, store: Store, settings: Settings, notice: Callable[[str
         environment=(("QEMU_MODULE_DIR", modules),),
         version=str(entry.provenance["version"]),
         origin="the lab's own",
+        key=entry.key,
     )
 
 
@@ -66,7 +68,7 @@ def command_in(root: Path, arch: Arch, host: Arch) -> tuple[str, ...]:
 def host_qemu(arch: Arch) -> Qemu:
     """The host's own QEMU, for `lab doctor` to tell about; HostError when there is none."""
     program = which(arch.qemu_program, package=arch.qemu_packages[0])
-    return Qemu((program,), (), _version((program,)), "the host's")
+    return Qemu((program,), (), _version((program,)), "the host's", file_digest(Path(program)))
 
 
 def _version(command: tuple[str, ...]) -> str:

@@ -18,8 +18,20 @@ _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=d
 
 
 @dataclass(frozen=True)
+class MemoryFile:
+    """A file that holds a guest's memory: written to while a template is made, else a fork's to read and never to
+    write, its own writes staying its own."""
+
+    path: Path
+    written: bool
+
+
+@dataclass(frozen=True)
 class MachineSpec:
-    """One guest. Paths are files on the host; memory in MiB."""
+    """One guest. Paths are files on the host; memory in MiB, in `memory` when it shall outlive the machine.
+
+    With `incoming` QEMU waits for a machine's state instead of starting one.
+    """
 
     arch: Arch
     acceleration: Acceleration
@@ -30,6 +42,8 @@ class MachineSpec:
     cpus: int
     cmdline: tuple[str, ...] = ()
     cpu_features: str = ""
+    memory: MemoryFile | None = None
+    incoming: bool = False
 
 
 def kernel_cmdline(spec: MachineSpec) -> str:
@@ -53,7 +67,7 @@ def qemu_arguments(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list
         *("-sandbox", _SANDBOX),
         *("-display", "none"),
         *_processor(spec),
-        *("-m", f"{spec.memory_mib}M"),
+        *_memory(spec),
         *("-kernel", str(spec.kernel)),
         *("-initrd", str(spec.initrd)),
         *("-append", kernel_cmdline(spec)),
@@ -64,17 +78,28 @@ def qemu_arguments(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list
         *("-action", "reboot=shutdown,shutdown=pause"),
         # Stopped at the start: nothing is printed before the console's reader is there.
         "-S",
+        *(("-incoming", "defer") if spec.incoming else ()),
     ]
 
 
 def _processor(spec: MachineSpec) -> list[str]:
     kvm = spec.acceleration.kind is Accel.KVM
     return [
-        *("-machine", spec.arch.qemu_machine),
+        *("-machine", ",".join((spec.arch.qemu_machine, *(("memory-backend=ram",) if spec.memory else ())))),
         *("-accel", "kvm" if kvm else f"tcg,thread={spec.arch.tcg_threads}"),
         *("-cpu", ",".join(word for word in ("host" if kvm else spec.arch.tcg_cpu, spec.cpu_features) if word)),
         *("-smp", str(spec.cpus)),
     ]
+
+
+def _memory(spec: MachineSpec) -> list[str]:
+    size = f"{spec.memory_mib}M"
+    if spec.memory is None:
+        return ["-m", size]
+    # rom=off: the file is opened to be read only, and the guest's memory can be written all the same.
+    how = "share=on" if spec.memory.written else "share=off,readonly=on,rom=off"
+    backend = f"memory-backend-file,id=ram,size={size},mem-path={_escaped(spec.memory.path)},{how}"
+    return ["-m", size, "-object", backend]
 
 
 def _root_disk(spec: MachineSpec) -> list[str]:

@@ -47,6 +47,11 @@ class Reader:
         """Keep what came; empty at the end of the stream."""
         raise NotImplementedError
 
+    def finish(self, deadline: float) -> bool:
+        """Wait for the other side to close the stream and all of it to be taken in; False after `deadline` seconds."""
+        self._thread.join(deadline)
+        return not self._thread.is_alive()
+
     def close(self, deadline: float = 5.0) -> None:
         """Stop reading; safe to call twice."""
         with contextlib.suppress(OSError):  # the other side has closed it
@@ -144,10 +149,12 @@ class Lines(Reader):
     MAX_LINE = 1 << 20
     MAX_TOTAL = 256 << 20
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, *, cut: bool = False) -> None:
+        """With `cut` the first line's beginning went to somebody else: what is left of it is dropped."""
         super().__init__(path, name)
         self._lines: list[bytes] = []
         self._rest = b""
+        self._cut = cut
         self._total = 0
         self._fault = ""
         self._thread.start()
@@ -159,6 +166,9 @@ class Lines(Reader):
         if self._fault:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if self._cut and lines:
+            self._cut = False
+            del lines[0]
         self._lines += lines
         if len(self._rest) > self.MAX_LINE:
             self._fault = f"the guest sent a line of more than {self.MAX_LINE >> 20} MiB"
@@ -167,6 +177,11 @@ class Lines(Reader):
         """How many whole lines have come."""
         with self._changed:
             return len(self._lines)
+
+    def within_line(self) -> bool:
+        """Whether what has come ends in the middle of a line."""
+        with self._changed:
+            return bool(self._rest) or self._cut
 
     def since(self, index: int) -> list[bytes]:
         """The lines from `index` on that have come until now; ConsumerError when the guest broke the bounds."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.arches import Arch
 from lab.drivers.build import DriverBuild, build_driver, demand_supported
-from lab.drivers.deploy import Deployment, deploy, driver_payload
+from lab.drivers.deploy import Deployment, deploy, driver_payload, resume
 from lab.drivers.manifest import find_driver
 from lab.images.cpio import CpioFile
 from lab.images.initrd import make_initrd
@@ -19,6 +19,7 @@ from lab.images.root import Image, guest_image
 from lab.kernels.kernel import Choice, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.machines.accel import Acceleration, choose
+from lab.machines.fork import Fork
 from lab.machines.machine import Machine
 from lab.machines.qemu import Qemu, own_qemu
 from lab.machines.spec import MachineSpec
@@ -94,9 +95,9 @@ class Lab:
     def _own_program(self, name: str, arch: Arch) -> bytes:
         return self.program(RECIPES / "programs" / f"{name}.c", arch).read_bytes()
 
-    def machine(self, prepared: Prepared, purpose: str) -> Machine:
-        """A machine of that cell: not started yet, and its driver not loaded."""
-        spec = MachineSpec(
+    def spec(self, prepared: Prepared) -> MachineSpec:
+        """The specification of that cell's machines."""
+        return MachineSpec(
             arch=prepared.cell.arch,
             acceleration=prepared.acceleration,
             kernel=prepared.kernel.image,
@@ -106,12 +107,20 @@ class Lab:
             cpus=self.settings.cpus,
             cpu_features=self.settings.cpu_features,
         )
+
+    def payload(self, prepared: Prepared) -> dict[str, CpioFile]:
+        """What a machine of that cell is given when it boots, by its path in PAYLOAD."""
         payload = {"bin/lab-agent": CpioFile(prepared.agent, 0o755)}
         if prepared.driver:
             payload |= driver_payload(prepared.driver, prepared.sentinel)
-        return Machine(spec, prepared.qemu, self.settings.run_dir, payload=payload, purpose=purpose)
+        return payload
+
+    def machine(self, prepared: Prepared, purpose: str, spec: MachineSpec | None = None) -> Machine:
+        """A machine of that cell: not started yet, and its driver not loaded."""
+        run_dir, payload = self.settings.run_dir, self.payload(prepared)
+        return Machine(spec or self.spec(prepared), prepared.qemu, run_dir, payload=payload, purpose=purpose)
 
     def deploy(self, machine: Machine, prepared: Prepared) -> Deployment:
-        """The cell's driver, loaded in that machine."""
+        """The cell's driver, loaded in that machine: a fork has it already."""
         assert prepared.driver is not None, "the cell has no driver"  # noqa: S101 - a caller's mistake
-        return deploy(machine, prepared.driver)
+        return (resume if isinstance(machine, Fork) else deploy)(machine, prepared.driver)

@@ -69,20 +69,24 @@ def scenario(request: pytest.FixtureRequest, cell: Cell) -> Scenario:
 @pytest.fixture
 def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment:
     """A fresh machine with the cell's driver loaded. For the lab's own fixtures."""
-    lab = request.config.stash[SESSION].lab
+    session = request.config.stash[SESSION]
     prepared = cast(Prepared, scenario.prepared)
-    machine = lab.machine(prepared, scenario.name)
-    scenario.machine = machine
-    # Not by a `with`: a machine that fails to start is looked at before it is ended.
-    request.addfinalizer(machine.end)  # noqa: PT021 - see above
+
+    def made(machine: Machine) -> None:
+        scenario.machine = machine
+        # Not by a `with`: a machine that fails to start is looked at before it is ended.
+        request.addfinalizer(machine.end)
+
     try:
-        machine.start()
-        scenario.deployment = lab.deploy(machine, prepared)
+        boots = request.node.get_closest_marker("boots") is not None
+        machine = session.start(prepared, scenario.name, made, boots=boots)
+        scenario.deployment = session.lab.deploy(machine, prepared)
     except Exception:
         raise
     except BaseException:
         # Ctrl-C while a fixture is made: pytest ends the session without this fixture's finalizers.
-        machine.end()
+        if scenario.machine:
+            scenario.machine.end()
         raise
     return scenario.deployment
 

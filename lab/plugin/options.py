@@ -8,6 +8,7 @@ import pytest
 
 _MARKERS = (
     "controls(*controls): the negative controls that prove that the scenario can fail (lab.scenario)",
+    "boots(reason): the scenario needs a machine that was booted for it, whatever --vm says",
     "syscall(*names): the system calls that the scenario is about",
 )
 
@@ -18,6 +19,12 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--kernel", metavar="LIST", help="kernels: 6.12, 5.10-full, ubuntu/5.15, all, '>=6.1,<7', ...")
     group.addoption("--arch", metavar="LIST", help="architectures: amd64 (comma-separated)")
     group.addoption("--driver", metavar="LIST", help="drivers: NAME:MODE or PATH/driver.toml:MODE (comma-separated)")
+    group.addoption(
+        "--vm",
+        choices=("fork", "boot"),
+        default="boot",
+        help="how scenarios get their machines: forked from one saved per cell (new, not the default yet), or booted",
+    )
     group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="hardware virtualization or emulation")
     group.addoption("--offline", action="store_true", help="never use the network, only what is in the store")
     group.addoption(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
 from lab.machines.record import reap
 from lab.matrix.cell import Cell, cells
+from lab.matrix.forks import Forks, NoTemplateError
 from lab.matrix.provision import Lab, Prepared
 from lab.matrix.runs import PLAN, RESULTS, CellFacts, write_cells
 from lab.matrix.verdict import Verdict
@@ -48,6 +50,7 @@ class Session:
         self._config = config
         self._lab: Lab | None = None
         self._cells: list[Cell] = []
+        self._forks: Forks | None = None
         self._prepared: dict[Cell, Prepared | LabError] = {}
         self._choices: dict[Cell, Choice] = {}
         self._facts: dict[str, CellFacts] = {}
@@ -80,6 +83,27 @@ class Session:
             reap(self.settings.run_dir)
             self._lab = Lab(self.settings, self.notice)
         return self._lab
+
+    def start(self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool) -> Machine:
+        """A running machine for the scenario of that name, booted when it must be; `made` is given it before it starts.
+
+        A machine that fails on its way to a template is booted, so that it fails where its evidence is taken.
+        """
+        if self._config.getoption("vm") == "fork" and not boots:
+            try:
+                return self.forks.start(prepared, name, made)
+            except NoTemplateError as error:
+                self.notice(f"{error.what}: its scenarios are booted")
+        machine = self.lab.machine(prepared, name)
+        made(machine)
+        machine.start()
+        return machine
+
+    @property
+    def forks(self) -> Forks:
+        if self._forks is None:
+            self._forks = Forks(self.lab)
+        return self._forks
 
     def check(self, cell: Cell) -> None:
         """RequestError when the cell asks for what does not exist. What merely cannot be reached shows later, as the

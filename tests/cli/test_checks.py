@@ -16,7 +16,7 @@ from lab.process import Completed
 from lab.settings import Settings
 
 SETTINGS = Settings(store=Path("/store"), run_dir=Path("/machines"), min_free_mib=1024, memory_mib=768)
-QEMU = Qemu(("qemu",), (), "10.0.1", "the lab's own")
+QEMU = Qemu(("qemu",), (), "10.0.1", "the lab's own", "a-key")
 
 
 def test_a_line_has_what_stands_how_and_the_command_that_mends_it() -> None:

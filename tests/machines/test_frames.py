@@ -31,7 +31,7 @@ def test_the_longest_frame_is_taken_and_a_longer_one_refused_by_its_header_alone
         Decoder().feed(struct.pack("<IHH", frames.MAX_PAYLOAD + 1, Kind.STDOUT, 1))
 
 
-@pytest.mark.parametrize("kind", [0, Kind.RUN, Kind.GREET, 63, 71, 65535])
+@pytest.mark.parametrize("kind", [0, Kind.RUN, Kind.GREET, Kind.CLOCK, 63, 72, 65535])
 def test_what_only_the_host_says_or_nobody_is_refused(kind: int) -> None:
     with pytest.raises(BrokenFrameError, match=f"unknown kind {kind}"):
         Decoder().feed(struct.pack("<IHH", 0, kind, 1))
@@ -43,14 +43,20 @@ def test_no_bytes_raise_anything_else(parts: list[bytes]) -> None:
     with contextlib.suppress(BrokenFrameError):
         for part in parts:
             for frame in decoder.feed(part):
-                for read in (frames.read_hello, frames.read_number, frames.read_failure, frames.read_status):
+                for read in (
+                    frames.read_hello,
+                    frames.read_number,
+                    frames.read_failure,
+                    frames.read_answer,
+                    frames.read_status,
+                ):
                     with contextlib.suppress(BrokenFrameError):
                         read(frame.payload)
 
 
 @given(st.binary(max_size=40))
 def test_no_payload_raises_anything_else(payload: bytes) -> None:
-    for read in (frames.read_hello, frames.read_number, frames.read_failure, frames.read_status):
+    for read in (frames.read_hello, frames.read_number, frames.read_failure, frames.read_answer, frames.read_status):
         with contextlib.suppress(BrokenFrameError):
             read(payload)
 
@@ -86,7 +92,7 @@ def test_a_greeting_names_its_session() -> None:
     ("payload", "said"),
     [
         (hello(magic=b"HTTP"), "begins with b'HTTP'"),
-        (hello(version=2), "version 2, where this lab speaks version 1"),
+        (hello(version=1), "version 1, where this lab speaks version 2"),
         (hello(commands=0), "runs 0 commands"),
         (hello(commands=2000), "runs 2000 commands"),
         (hello()[:-1], "a greeting of 23 bytes"),
@@ -120,3 +126,14 @@ def test_a_command_that_does_not_fit_is_refused_with_its_size() -> None:
 def test_a_command_without_words_or_with_a_nul_is_the_callers_mistake(argv: list[str]) -> None:
     with pytest.raises(ValueError, match="needs words"):
         frames.encode_run(1, argv, LOGIN)
+
+
+def test_an_answer_names_what_was_asked() -> None:
+    assert frames.read_answer(struct.pack("<II", Kind.CLOCK, 1)) == (Kind.CLOCK, 1)
+    assert frames.read_answer(struct.pack("<II", Kind.MACHINE_ID, 0)) == (Kind.MACHINE_ID, 0)
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(7), struct.pack("<II", Kind.RUN, 0), struct.pack("<II", 20, 0)])
+def test_an_answer_to_what_cannot_be_asked_is_refused(payload: bytes) -> None:
+    with pytest.raises(BrokenFrameError, match="an answer"):
+        frames.read_answer(payload)

@@ -22,11 +22,15 @@ USERNET = "Hub -1 (net):\n  TCP[HOST_FORWARD]  12       127.0.0.1 40123       10
 
 
 class Qemu:
-    """The other side of QMP: answers commands with `answers`, a dict as an error, None not at all."""
+    """The other side of QMP: answers commands with `answers`, a dict as an error, None not at all; `heard` are their
+    arguments, `results` what it answers with else, `ends` what it says of a migration that was asked for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.answers: dict[str, Any] = {}
+        self.heard: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
+        self.ends = ""
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen(1)
@@ -76,12 +80,17 @@ class Qemu:
                 self._answer(command)
 
     def _answer(self, command: dict[str, Any]) -> None:
+        self.heard[command["execute"]] = command.get("arguments")
         answer = self.answers.get(command["execute"], "")
+        result = self.results.get(command["execute"], answer or {})
         number = {"id": command["id"]} if "id" in command else {}
         if isinstance(answer, dict):
             self.say({"error": answer, **number})
         elif answer is not None:
-            self.say({"return": answer or {}, **number})
+            self.say({"return": result, **number})
+        if self.ends and command["execute"].startswith("migrate") and "channels" in command["arguments"]:
+            self.event("MIGRATION", status="active")
+            self.event("MIGRATION", status=self.ends)
 
 
 @pytest.fixture
@@ -148,6 +157,31 @@ def test_a_qemu_that_is_gone_is_a_lost_machine(qemu: Qemu, monitor: Monitor) -> 
     qemu.end()
     with pytest.raises(MachineLostError):
         monitor.execute("cont")
+
+
+def test_a_machine_is_saved_into_a_file_without_the_memory_that_lies_in_one(
+    qemu: Qemu, monitor: Monitor, tmp_path: Path
+) -> None:
+    qemu.ends = "completed"
+    monitor.save(tmp_path / "a,b", 5)
+    asked = {item["capability"]: item["state"] for item in qemu.heard["migrate-set-capabilities"]["capabilities"]}
+    assert asked == {"x-ignore-shared": True, "events": True}
+    (channel,) = qemu.heard["migrate"]["channels"]
+    assert channel["addr"] == {"transport": "file", "filename": str(tmp_path / "a,b"), "offset": 0}
+
+
+def test_a_state_that_qemu_cannot_take_up_is_told_in_its_words(qemu: Qemu, monitor: Monitor, tmp_path: Path) -> None:
+    qemu.ends = "failed"
+    qemu.results["query-migrate"] = {"status": "failed", "error-desc": "the stream is no state"}
+    with pytest.raises(MachineLostError, match="QEMU did not do migrate-incoming: the stream is no state"):
+        monitor.restore(tmp_path / "state", 5)
+    assert qemu.heard["migrate-incoming"]["exit-on-error"] is False
+
+
+def test_a_migration_that_does_not_end_has_a_deadline(qemu: Qemu, monitor: Monitor, tmp_path: Path) -> None:
+    qemu.ends = "active"
+    with pytest.raises(MachineLostError, match="did not finish migrate-incoming within"):
+        monitor.restore(tmp_path / "state", 0.1)
 
 
 @pytest.mark.parametrize("greeting", [b"", b"garbage\n", b"[]\n", b'{"QMP": 1}\n', b"x" * 100_000])

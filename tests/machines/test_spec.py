@@ -9,7 +9,7 @@ import pytest
 
 from lab.arches import AMD64, ARM64, RISCV64, Arch
 from lab.machines.accel import Accel, Acceleration
-from lab.machines.spec import ENDPOINTS, MachineSpec, kernel_cmdline, qemu_arguments
+from lab.machines.spec import ENDPOINTS, MachineSpec, MemoryFile, kernel_cmdline, qemu_arguments
 
 TCG = Acceleration(Accel.TCG, "a test")
 SPEC = MachineSpec(
@@ -144,3 +144,26 @@ def test_commas_in_paths_do_not_end_an_option() -> None:
     words = qemu_arguments(replace(SPEC, root=Path("/a,b/root")), {name: Path("/a,b/s") for name in ENDPOINTS})
     assert value(words, "-blockdev").endswith("file.filename=/a,,b/root")
     assert all("path=/a,,b/s,server=on" in word for word in values(words, "-chardev"))
+
+
+def test_a_machine_that_is_booted_has_its_memory_to_itself() -> None:
+    words = arguments()
+    assert "memory-backend" not in " ".join(words)
+    assert "-incoming" not in words
+
+
+@pytest.mark.parametrize("arch", [AMD64, ARM64, RISCV64], ids=lambda arch: arch.name)
+def test_a_machine_that_shall_be_saved_writes_its_memory_to_a_file(arch: Arch) -> None:
+    words = arguments(replace(SPEC, arch=arch, memory=MemoryFile(Path("/store/a,b"), written=True)))
+    backends = [word for word in values(words, "-object") if word.startswith("memory-backend-file")]
+    assert backends == ["memory-backend-file,id=ram,size=768M,mem-path=/store/a,,b,share=on"]
+    assert value(words, "-machine") == f"{arch.qemu_machine},memory-backend=ram"
+    assert "-incoming" not in words
+
+
+def test_a_fork_opens_its_templates_memory_to_be_read_only_and_waits_for_its_state() -> None:
+    words = arguments(replace(SPEC, memory=MemoryFile(Path("/store/memory"), written=False), incoming=True))
+    (backend,) = (word for word in values(words, "-object") if word.startswith("memory-backend-file"))
+    assert {"share=off", "readonly=on", "rom=off"} <= set(backend.split(","))
+    assert value(words, "-incoming") == "defer"
+    assert "-S" in words, "it would run before the lab is connected"

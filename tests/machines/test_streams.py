@@ -54,6 +54,31 @@ def test_whole_lines_are_counted_and_a_half_one_waits(port: tuple[Lines, socket.
     assert lines.since(2) == [b""]
 
 
+def test_what_is_left_of_a_line_that_began_elsewhere_is_dropped(tmp_path: Path) -> None:
+    with guest(tmp_path / "s") as listener:
+        lines = Lines(tmp_path / "s", "test", cut=True)
+        side, _ = listener.accept()
+        with side:
+            side.sendall(b"alf of a line")
+            side.sendall(b"\nwhole\n")
+            assert lines.wait(lambda: lines.count() == 1, 10)
+        assert lines.finish(10)
+        assert lines.since(0) == [b"whole"]
+        lines.close()
+
+
+@pytest.mark.parametrize(("sent", "within"), [(b"", False), (b"one\n", False), (b"one\ntw", True)])
+def test_a_stream_that_ended_tells_whether_it_did_within_a_line(
+    port: tuple[Lines, socket.socket], sent: bytes, within: bool
+) -> None:
+    lines, side = port
+    side.sendall(sent)
+    assert not lines.finish(0.01)
+    side.close()
+    assert lines.finish(10)
+    assert lines.within_line() is within
+
+
 def test_reading_takes_nothing_away(port: tuple[Lines, socket.socket]) -> None:
     lines, side = port
     side.sendall(b"one\n")

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from lab.errors import ArchiveError, MachineLostError, RequestError, UnsupportedError
+from lab.machines.template import TemplateError
+from lab.matrix.forks import NoTemplateError
 from tests.support.fakelab import FakeLab, fake_lab
 
 __all__ = ["fake_lab"]
@@ -248,3 +250,50 @@ def test_it(request):
     assert request.config.stash[SESSION].settings.offline is {offline}
 """
     assert run(source, *options).ret == 0
+
+
+TWO_WAYS = (
+    PASSING
+    + """
+@pytest.mark.boots("its kernel's command line is its own")
+@echoes
+def test_booted(machine):
+    assert machine.run(["hello"]).text == "hello"
+"""
+)
+
+
+def test_machines_are_booted_unless_forks_are_asked_for(run: Any, fake_lab: FakeLab) -> None:
+    assert run(TWO_WAYS).ret == 0
+    assert len(fake_lab.machines) == 2
+    assert fake_lab.forks.started == []
+
+
+def test_with_forks_only_what_says_so_is_booted(run: Any, fake_lab: FakeLab) -> None:
+    assert run(TWO_WAYS, "--vm", "fork").ret == 0
+    assert len(fake_lab.machines) == 1
+    assert fake_lab.forks.started == ["test_good"]
+
+
+def test_a_cell_whose_machine_cannot_be_made_ready_is_booted_and_the_run_says_so(run: Any, fake_lab: FakeLab) -> None:
+    fake_lab.forks.error = NoTemplateError("no template of 6.12-amd64: it panicked")
+    result = run(PASSING, "--vm", "fork")
+    assert result.ret == 0
+    assert len(fake_lab.machines) == 1
+    result.stdout.fnmatch_lines(["*no template of 6.12-amd64: it panicked: its scenarios are booted"])
+
+
+def test_a_template_that_does_not_restore_is_an_error_and_no_failure(
+    run: Any, fake_lab: FakeLab, pytester: pytest.Pytester
+) -> None:
+    fake_lab.forks.error = TemplateError("template 1234 cannot be restored", hint="lab gc template/1234")
+    result = run(PASSING, "--vm", "fork")
+    assert result.ret == 1
+    assert results(pytester) == {"test_good[6.12-amd64-falco:kmod]": "error"}
+    result.stdout.fnmatch_lines(["*template 1234 cannot be restored", "*lab gc template/1234"])
+
+
+def test_a_failed_fork_is_run_again_as_a_fork(run: Any) -> None:
+    failing = body("assert machine.run(['hello']).text == 'no'")
+    run(failing, "--vm", "fork").stdout.fnmatch_lines(["*Run it again: *--vm fork"])
+    assert "--vm" not in next(line for line in run(failing).outlines if "Run it again" in line)

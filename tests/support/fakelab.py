@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +88,23 @@ class FakeEvents:
         self.recorded.append(capture)
 
 
+class FakeForks:
+    """Forks of a fake lab: `error` is what starting one raises."""
+
+    def __init__(self, lab: FakeLab) -> None:
+        self.lab = lab
+        self.error: Exception | None = None
+        self.started: list[str] = []
+
+    def start(self, _: object, name: str, made: Callable[[FakeMachine], None]) -> FakeMachine:
+        self.started.append(name.rpartition("::")[2].partition("[")[0])
+        if self.error:
+            raise self.error
+        machine = FakeMachine(self.lab.folder)
+        made(machine)
+        return machine
+
+
 class FakeLab:
     """Makes fake machines; `prepare` and `check` raise `errors[kernel]` where there is one.
 
@@ -101,6 +118,7 @@ class FakeLab:
         self.several: dict[str, list[str] | Exception] = {}
         self.kernels = SimpleNamespace(expand=self._expand)
         self.machines: list[FakeMachine] = []
+        self.forks = FakeForks(self)
 
     def _expand(self, text: str, _: object) -> list[str]:
         found = self.several[text]
@@ -132,6 +150,7 @@ def fake_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
     """The plugin's lab, replaced where it would reach for kernels and machines."""
     lab = FakeLab(tmp_path)
     monkeypatch.setattr(Session, "lab", property(lambda _: lab))
+    monkeypatch.setattr(Session, "forks", property(lambda _: lab.forks))
     monkeypatch.setattr(Session, "prepare", lambda _, cell: lab.prepare(cell))
     monkeypatch.setattr(Session, "check", lambda _, cell: lab.check(cell))
     monkeypatch.setattr("lab.plugin.fixtures.Events", FakeEvents)

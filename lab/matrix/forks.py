@@ -1,0 +1,149 @@
+"""Machines forked from the template of their cell, which is made when it is first needed."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.drivers.capture import Events
+from lab.drivers.deploy import deploy, how_started, resume
+from lab.errors import CommandTimeoutError, ConsumerError, LabError, LoadError, MachineLostError
+from lab.machines import template as templates
+from lab.machines.fork import Fork
+from lab.machines.machine import Machine
+from lab.machines.template import Template, TemplateError
+from lab.matrix.cell import Cell
+from lab.matrix.provision import Lab, Prepared
+from lab.store import Entry, file_digest, key_of
+
+# What a guest or its driver may do wrong while it is made ready: a boot does it again, and then it is evidence.
+_GUESTS_FAULT = (MachineLostError, LoadError, ConsumerError, CommandTimeoutError)
+_DEADLINE = 10.0
+# Time passes in it, by its clock and by its timer.
+_TICK = 'read -r a b </proc/uptime; sleep 0.1; read -r c d </proc/uptime; [ "$a" != "$c" ]'
+
+
+class NoTemplateError(LabError):
+    """A cell's machine could not be made ready for being saved, through a fault of its own."""
+
+
+class Forks:
+    """Forks of one lab. Safe for several processes: a template is made once, under the store's lock."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._known: dict[Cell, Template | NoTemplateError] = {}
+
+    def start(self, prepared: Prepared, purpose: str, made: Callable[[Machine], None]) -> Fork:
+        """A running fork of that cell, its driver loaded and its consumer running.
+
+        `made` is given each fork before it is started, and has it ended in the end, started or not.
+
+        NoTemplateError when there can be none, because its guest or driver fails where a boot would show it.
+        TemplateError when a template does not restore and a new one, made in its stead, does not either.
+        """
+        for again in (True, False):
+            found = self.template(prepared)
+            fork = Fork(found, self._lab.spec(prepared), prepared.qemu, self._lab.settings.run_dir, purpose=purpose)
+            made(fork)
+            try:
+                fork.start()
+                return fork
+            except TemplateError as error:
+                if not again:
+                    raise
+                fork.end()
+                self._lab.notice(f"{error.what}: it is made again")
+                self._discard(prepared, found)
+        raise AssertionError("unreachable")
+
+    def template(self, prepared: Prepared) -> Template:
+        """The cell's template, made now when it is not in the store; raises as `start` does."""
+        known = self._known.get(prepared.cell)
+        if known is None:
+            try:
+                known = self._fetch(prepared)
+            except _GUESTS_FAULT as error:
+                known = NoTemplateError(f"no template of {prepared.cell.slug}: {error.what}")
+            self._known[prepared.cell] = known
+        if isinstance(known, NoTemplateError):
+            raise known
+        return known
+
+    def _fetch(self, prepared: Prepared) -> Template:
+        inputs = self.inputs(prepared)
+        key = key_of(inputs)
+        entry = self._lab.store.get(templates.KIND, inputs, lambda folder: self._fill(prepared, key, folder))
+        return _template(entry)
+
+    def inputs(self, prepared: Prepared) -> dict[str, Any]:
+        """Everything that the cell's template depends on."""
+        driver: dict[str, Any] = {}
+        if prepared.driver:
+            of = prepared.driver.driver
+            adapter = of.folder / of.mode.consumer.adapter.partition(":")[0]
+            driver = {
+                "build": prepared.driver.key,
+                "mode": of.mode.model_dump(mode="json"),
+                "adapter": file_digest(adapter),
+                "started": how_started(),
+            }
+        payload = self._lab.payload(prepared)
+        more = {"image": prepared.image.key, "driver": driver}
+        return templates.inputs(self._lab.spec(prepared), prepared.qemu, payload, **more)
+
+    def _discard(self, prepared: Prepared, found: Template) -> None:
+        del self._known[prepared.cell]
+        with self._lab.store.lock(f"{templates.KIND}-{found.key}"):
+            entry = self._lab.store.find(templates.KIND, self.inputs(prepared))
+            # Another run may have met the same, and have made it again.
+            if entry is not None and _template(entry).serial == found.serial:
+                self._lab.store.discard(templates.KIND, found.key)
+
+    def _fill(self, prepared: Prepared, key: str, folder: Path) -> dict[str, Any]:
+        """Save a machine that restores into the folder: one that does not is thrown away, and made again once."""
+        self._lab.notice(f"saving a template of {prepared.cell.slug}")
+        for again in (True, False):
+            saved = Template(key, folder, self._save(prepared, folder))
+            try:
+                self._prove(prepared, saved)
+                return {**prepared.versions(), "cut": saved.cut, "serial": secrets.token_hex(8)}
+            except (TemplateError, *_GUESTS_FAULT) as error:
+                if not again:
+                    raise TemplateError(
+                        f"no template of {prepared.cell.slug} restores: {error.what}", hint="--vm boot does without"
+                    ) from error
+                self._lab.notice(f"the template does not restore ({error.what}): it is made again")
+                for path in folder.iterdir():
+                    path.unlink()
+        raise AssertionError("unreachable")
+
+    def _save(self, prepared: Prepared, folder: Path) -> bool:
+        spec = templates.savable(self._lab.spec(prepared), folder)
+        with self._lab.machine(prepared, "template", spec) as machine:
+            machine.start(anonymous=True)
+            if prepared.driver:
+                Events(deploy(machine, prepared.driver)).begin()
+            return templates.save(machine, folder)
+
+    def _prove(self, prepared: Prepared, saved: Template) -> None:
+        """Restore it once: it must answer, time must pass in it, and its driver's events must come, none lost."""
+        spec = self._lab.spec(prepared)
+        with Fork(saved, spec, prepared.qemu, self._lab.settings.run_dir, purpose="proof of a template") as fork:
+            fork.start()
+            with contextlib.ExitStack() as stack:
+                seen = None
+                if prepared.driver:
+                    seen = stack.enter_context(Events(resume(fork, prepared.driver)).capture())
+                if fork.run(["sh", "-c", _TICK], check=False, deadline=_DEADLINE).status != 0:
+                    raise MachineLostError("no time passes in the restored guest")
+            if seen is not None and (seen.counters is None or seen.counters.drops):
+                raise ConsumerError(f"events were lost while it was saved: {seen.counters}")
+
+
+def _template(entry: Entry) -> Template:
+    made = entry.provenance
+    return Template(entry.key, entry.files, bool(made["cut"]), str(made["serial"]))
