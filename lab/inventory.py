@@ -110,6 +110,10 @@ def _known(kind: str, inputs: Mapping[str, Any], made: Mapping[str, Any], kernel
             words = f"{inputs['module']} of {origin} for {made['kernel']}"
         case "program":
             words = f"{inputs['name']} for {inputs['arch']}"
+        case "oci":
+            words = f"{made['registry']}/{made['repository']}@{made['digest'][:19]}"
+        case "template":
+            words = f"machine of {made['cell']}, saved when it was ready"
         case "initrd":
             words = f"for {kernels.get(inputs['kernel'], 'a kernel that is not here any more')}"
         case _:

@@ -89,7 +89,7 @@ def host(program: Path) -> Iterator[Host]:
     """A host, with an agent that has been started, and its end with the block."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(10)
+        ours.settimeout(30)
         fd = theirs.fileno()
         started = subprocess.Popen([program, str(fd)], pass_fds=[fd], stderr=subprocess.PIPE, start_new_session=True)
         with started:
