@@ -39,6 +39,12 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "scap of a-dkms 1-2 for 6.12.1-cloud-amd64",
     ),
     "program": ({"name": "fork_and_exit", "arch": "amd64"}, {}, "fork_and_exit for amd64"),
+    "oci": (
+        {"digest": f"sha256:{SHA}"},
+        {"registry": "registry.example", "repository": "k", "tag": "x", "digest": f"sha256:{SHA}"},
+        "registry.example/k@sha256:000000000000",
+    ),
+    "template": ({}, {"cell": "6.12-amd64-d:kmod"}, "machine of 6.12-amd64-d:kmod, saved when it was ready"),
     "initrd": ({"kernel": "abc"}, {}, "for 6.12.1-cloud-amd64 (6.12.1-1, trixie)"),
 }
 KERNELS = {"abc": "6.12.1-cloud-amd64 (6.12.1-1, trixie)"}
