@@ -32,10 +32,11 @@ _STRIP_DEADLINE = 60.0
 
 @dataclass(frozen=True)
 class DriverBuild:
-    """A built driver: `module` is the file to load, `key` the store's, `provenance` what it was made from."""
+    """A built driver: `module` is the file to load, None for one that needs none; `key` is the store's, `provenance`
+    what it was made from."""
 
     driver: DriverMode
-    module: Path
+    module: Path | None
     key: str
     provenance: dict[str, Any]
 
@@ -69,7 +70,7 @@ def demand_supported(driver: DriverMode, kernel: Kernel) -> None:
     for option in driver.mode.needs_config:
         if kernel.option(option) is None:
             raise UnsupportedError(f"kernel {kernel.release} lacks CONFIG_{option}, which {driver.name} needs")
-    if kernel.headers is None:
+    if driver.mode.build != "none" and kernel.headers is None:
         raise UnsupportedError(f"{kernel.no_headers}: nothing can be compiled for it")
 
 
@@ -81,7 +82,10 @@ def build_driver(
     UnsupportedError when it cannot be; BuildError with the compiler's first error, its log kept in the store.
     """
     demand_supported(driver, kernel)
-    sources = _fetch_sources(driver, store, settings, notice)
+    if driver.mode.source is None:
+        key = key_of({"folder": content_digest(driver.folder), "mode": driver.mode_name})
+        return DriverBuild(driver, None, key, {"folder": str(driver.folder), "kernel": kernel.release})
+    sources = _fetch_sources(driver, driver.mode.source, store, settings, notice)
     tree = build_tree(kernel, store, settings, notice)
     builder = builder_root(
         "kernel", store, settings, notice, suite=tree.suite, extra=(compiler_package(tree, kernel.arch), *tree.packages)
@@ -152,8 +156,9 @@ def _program(arch: Arch, name: str) -> str:
     return name if arch == host() else f"{arch.prefix}{name}"
 
 
-def _fetch_sources(driver: DriverMode, store: Store, settings: Settings, notice: Callable[[str], None]) -> _Sources:
-    source = driver.mode.source
+def _fetch_sources(
+    driver: DriverMode, source: Source, store: Store, settings: Settings, notice: Callable[[str], None]
+) -> _Sources:
     if source.package:
         return _fetch_package(source, store, settings, notice)
     folder = driver.folder / source.folder

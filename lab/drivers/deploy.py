@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lab.drivers.build import DriverBuild
 from lab.drivers.event import Counters, Event
@@ -45,10 +45,8 @@ _ENDED = re.compile(r"^lab: ended with status (\d+)$", re.MULTILINE)
 
 def driver_payload(build: DriverBuild, sentinel: bytes) -> dict[str, CpioFile]:
     """What a machine must be given at its boot, so that the driver can be deployed in it."""
-    return {
-        f"driver/{build.module.name}": CpioFile(build.module.read_bytes()),
-        "bin/lab-sentinel": CpioFile(sentinel, 0o755),
-    }
+    module = {f"driver/{build.module.name}": CpioFile(build.module.read_bytes())} if build.module else {}
+    return {**module, "bin/lab-sentinel": CpioFile(sentinel, 0o755)}
 
 
 def how_started() -> str:
@@ -81,7 +79,9 @@ class Deployment:
             self._demand(command, "cannot be unloaded")
 
     def loaded(self) -> bool:
-        """Whether the kernel lists the module."""
+        """Whether the kernel lists the module; of a driver without one, whether its checks succeed."""
+        if not self.mode.module:
+            return all(self.machine.run(command, check=False).status == 0 for command in self.mode.check)
         return self.machine.run(["test", "-d", f"/sys/module/{self.mode.module}"], check=False).status == 0
 
     def start_consumer(self) -> None:
@@ -136,8 +136,10 @@ class Deployment:
         )
 
     def _filled(self, command: Sequence[str]) -> list[str]:
-        values: Mapping[str, str] = {"module": f"{PAYLOAD}/driver/{self.build.module.name}"}
-        return [word.replace("{module}", values["module"]) for word in command]
+        if self.build.module is None:
+            return list(command)
+        place = f"{PAYLOAD}/driver/{self.build.module.name}"
+        return [word.replace("{module}", place) for word in command]
 
 
 def how_it_ended(said: str) -> str:

@@ -6,9 +6,9 @@ import importlib.util
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lab.drivers.event import Counters, Event
 from lab.errors import RequestError
@@ -54,15 +54,22 @@ class Mode(BaseModel):
 
     model_config = _STRICT
 
-    source: Source
-    build: str = Field(pattern="^kbuild$")
-    module: str = Field(description="the module's name, as lsmod shows it")
+    source: Source | None = None
+    build: Literal["kbuild", "none"]
+    module: str = Field("", description="the module's name, as lsmod shows it")
     load: tuple[tuple[str, ...], ...]
     check: tuple[tuple[str, ...], ...]
     unload: tuple[tuple[str, ...], ...]
     needs_config: tuple[str, ...] = ()
     minimum_kernel: dict[str, str] = Field(description="by architecture; one that is absent is unsupported")
     consumer: Consumer
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("source", "module"):
+            if bool(getattr(self, name)) != (self.build == "kbuild"):
+                raise ValueError(f"{name} is what kbuild needs, and nothing else does")
+        return self
 
 
 class Manifest(BaseModel):

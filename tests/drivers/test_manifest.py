@@ -90,7 +90,7 @@ def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: st
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ('module = "mine"\n', "", "modes.kmod.module"),
+        ('module = "mine"\n', "", "modes.kmod"),
         ('build = "kbuild"', 'build = "cmake"', "modes.kmod.build"),
         ('name = "my-driver"', "name = 1", "name"),
         ("check = []", 'check = "true"', "modes.kmod.check"),

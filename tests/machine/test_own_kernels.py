@@ -77,6 +77,7 @@ def test_a_kernel_in_a_folder_boots_with_a_driver_compiled_for_it(lab: Lab, bare
     built = build_driver(find_driver(f"{WARNS}:kmod"), kernel, lab.store, lab.settings, lab.notice)
     with running(lab, bare, kernel) as machine:
         assert machine.run(["uname", "-r"]).text.strip() == kernel.release == bare.kernel.release
+        assert built.module is not None
         machine.write("/work/warns.ko", built.module.read_bytes())
         machine.run(["insmod", "/work/warns.ko"])
         assert "asked to warn" in machine.run(["dmesg"]).text
