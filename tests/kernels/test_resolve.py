@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -161,9 +160,9 @@ def test_a_damaged_cache_of_the_lists_is_read_again(bench: Bench) -> None:
     assert bench.resolve("6.12").release == CLOUD
 
 
-@pytest.mark.parametrize(("text", "kind"), [("path:/a/kernel", "LocalKernels"), ("oci:an/image", "OciKernels")])
+@pytest.mark.parametrize(("text", "prefix"), [("path:/a/kernel", "path:"), ("oci:an/image", "oci:")])
 def test_what_no_archive_has_goes_to_its_own_provider(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str, kind: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str, prefix: str
 ) -> None:
     asked = []
 
@@ -174,7 +173,7 @@ def test_what_no_archive_has_goes_to_its_own_provider(
         def resolve(self, text: str, arch: Arch) -> tuple[str, Arch]:
             return text, arch
 
-    monkeypatch.setattr("importlib.import_module", lambda _: SimpleNamespace(**{kind: Provider}))
+    monkeypatch.setattr("lab.kernels.resolve._PROVIDERS", {prefix: Provider})
     settings = bench.settings()
     found: object = bench.kernels(settings).resolve(text, AMD64)
     assert found == (text, AMD64)
