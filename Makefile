@@ -12,7 +12,7 @@ help:
 	@echo 'make lint                 linters and types only'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
 	@echo 'make newcomer             both commands on a fresh Debian 12 and 13 (root, the network and an hour)'
-	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (hours)'
+	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (half an hour)'
 	@echo 'make constraints          take the newest Python packages and pin them in constraints.txt'
 
 setup:
