@@ -7,8 +7,8 @@ import re
 from lab.drivers.event import Counters, Event
 
 _LINE = re.compile(
-    rb"\s*(?P<comm>.{1,16})-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\] \S+\s+(?P<seconds>\d+)\.(?P<micros>\d+): lab_open: "
-    rb"\(.*\) name=\"(?P<name>.*)\""
+    rb".{1,16}-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\] \S+\s+(?P<seconds>\d+)\.(?P<micros>\d+): lab_open: "
+    rb"\(.*\) comm=\"(?P<comm>.{0,15})\" name=\"(?P<name>.*)\""
 )
 
 
