@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ from lab import arches
 from lab.errors import LabError, RequestError
 from lab.machines.machine import Machine
 from lab.matrix.cell import Cell
+from lab.matrix.forks import Forks, started
 from lab.matrix.provision import Lab, Prepared
 from lab.settings import Settings
 from lab.store import translate_disk_errors
@@ -30,20 +33,42 @@ _OPTIONS = (
     click.option("--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"),
     click.option("--arch", default="", metavar="ARCH", help="Architecture; the host's own when not given."),
     click.option("--driver", default="", metavar="NAME:MODE", help="The driver to load; none when not given."),
+    click.option(
+        "--vm",
+        type=click.Choice(["fork", "boot"]),
+        default="fork",
+        show_default=True,
+        help="Fork the guest from one that was saved, or boot it.",
+    ),
     click.option("--offline", is_flag=True, expose_value=False, callback=_go_offline, help="As `lab --offline`."),
 )
 
 
-def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --kernel, --arch, --driver and --offline."""
+@dataclass(frozen=True)
+class Wanted:
+    """The guest that a command's options ask for, `vm` being how it is had: "fork" or "boot"."""
+
+    kernel: str
+    arch: str
+    driver: str
+    vm: str
+
+    def cell(self, settings: Settings) -> Cell:
+        """The cell that they name."""
+        arch = arches.find(self.arch) if self.arch else arches.host()
+        return Cell(self.kernel or settings.kernel, arch, self.driver)
+
+
+def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which guest it is for, as its argument `wanted`, and --offline."""
+
+    @functools.wraps(command)
+    def packed(*args: Any, kernel: str, arch: str, driver: str, vm: str, **more: Any) -> Any:
+        return command(*args, wanted=Wanted(kernel, arch, driver, vm), **more)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def one_cell(settings: Settings, kernel: str, arch: str, driver: str) -> Cell:
-    """The cell that the options name."""
-    return Cell(kernel or settings.kernel, arches.find(arch) if arch else arches.host(), driver)
+        packed = option(packed)
+    return packed
 
 
 def notice(text: str) -> None:
@@ -52,14 +77,17 @@ def notice(text: str) -> None:
 
 
 @contextlib.contextmanager
-def guest(settings: Settings, cell: Cell, purpose: str) -> Iterator[tuple[Machine, Prepared]]:
-    """A guest of that cell, ready and with its driver loaded, which ends with the block."""
+def guest(settings: Settings, wanted: Wanted, purpose: str) -> Iterator[tuple[Machine, Prepared]]:
+    """The guest that is wanted, ready and with its driver loaded, which ends with the block."""
     lab = Lab(settings, notice)
-    prepared = lab.prepare(cell)
+    prepared = lab.prepare(wanted.cell(settings))
     with contextlib.ExitStack() as stack:
+
+        def made(machine: Machine) -> None:
+            stack.callback(machine.end)
+
         with translate_disk_errors(settings.run_dir):
-            machine = stack.enter_context(lab.machine(prepared, purpose))
-            machine.start()
+            machine = started(lab, Forks(lab) if wanted.vm == "fork" else None, prepared, purpose, made)
         if prepared.driver:
             lab.deploy(machine, prepared)
         yield machine, prepared

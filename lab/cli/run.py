@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.context import cell_options, guest, one_cell, run_streamed, standard_input
+from lab.cli.context import Wanted, guest, guest_options, run_streamed, standard_input
 from lab.settings import Settings
 
 _SECONDS = 600.0
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@cell_options
+@guest_options
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
@@ -23,17 +23,8 @@ _SECONDS = 600.0
 @click.option("-i", "--stdin", "with_stdin", is_flag=True, help="Give the command our standard input, 1 MiB at most.")
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @click.pass_obj
-def run(
-    settings: Settings,
-    kernel: str,
-    arch: str,
-    driver: str,
-    deadline: float,
-    with_stdin: bool,
-    command: tuple[str, ...],
-) -> int:
+def run(settings: Settings, wanted: Wanted, deadline: float, with_stdin: bool, command: tuple[str, ...]) -> int:
     """Run COMMAND as root in a fresh guest and return its exit status; 125 when the lab itself failed."""
-    cell = one_cell(settings, kernel, arch, driver)
     stdin = standard_input() if with_stdin else b""
-    with guest(settings, cell, "lab run") as (machine, _):
+    with guest(settings, wanted, "lab run") as (machine, _):
         return run_streamed(machine, command, deadline, stdin)

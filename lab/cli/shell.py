@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import click
 import paramiko
 
-from lab.cli.context import cell_options, guest, notice, one_cell, run_streamed, standard_input
+from lab.cli.context import Wanted, guest, guest_options, notice, run_streamed, standard_input
 from lab.errors import LabError
 from lab.machines.machine import Machine
 from lab.settings import Settings
@@ -26,14 +26,13 @@ _PIPED_SECONDS = 3600.0
 
 
 @click.command("shell")
-@cell_options
+@guest_options
 @click.pass_obj
-def shell(settings: Settings, kernel: str, arch: str, driver: str) -> None:
+def shell(settings: Settings, wanted: Wanted) -> None:
     """Open a shell as root in a fresh guest; without a terminal, run the commands on standard input."""
-    cell = one_cell(settings, kernel, arch, driver)
     commands = b"" if sys.stdin.isatty() else standard_input()
-    with guest(settings, cell, "lab shell") as (machine, prepared):
-        what = f"kernel {prepared.kernel.release}, {cell.driver or 'no driver'}"
+    with guest(settings, wanted, "lab shell") as (machine, prepared):
+        what = f"kernel {prepared.kernel.release}, {wanted.driver or 'no driver'}"
         if not sys.stdin.isatty():
             notice(what)
             run_streamed(machine, ["sh"], _PIPED_SECONDS, commands)

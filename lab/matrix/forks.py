@@ -144,6 +144,25 @@ class Forks:
                 raise ConsumerError(f"events were lost while it was saved: {seen.counters}")
 
 
+def started(
+    lab: Lab, forks: Forks | None, prepared: Prepared, purpose: str, made: Callable[[Machine], None]
+) -> Machine:
+    """A running machine of that cell, forked, or booted where there are no `forks`; `made` as `Forks.start` has it.
+
+    A fork's driver is loaded (`Lab.deploy` knows). What fails on its way to a template is booted, so that it fails
+    where its evidence is taken.
+    """
+    if forks is not None:
+        try:
+            return forks.start(prepared, purpose, made)
+        except NoTemplateError as error:
+            lab.notice(f"{error.what}: its machines are booted")
+    machine = lab.machine(prepared, purpose)
+    made(machine)
+    machine.start()
+    return machine
+
+
 def _template(entry: Entry) -> Template:
     made = entry.provenance
     return Template(entry.key, entry.files, bool(made["cut"]), str(made["serial"]))

@@ -55,5 +55,5 @@ def rerun_command(item: pytest.Item, state: Scenario) -> str:
     kernel = state.prepared.kernel.exact if state.prepared else cell.kernel
     name = item.nodeid.partition("[")[0]
     words = ["pytest", name, "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
-    words += ["--vm", "fork"] if item.config.getoption("vm") == "fork" else []
+    words += ["--vm", "boot"] if item.config.getoption("vm") == "boot" else []
     return shlex.join(words)

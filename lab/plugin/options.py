@@ -22,8 +22,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--vm",
         choices=("fork", "boot"),
-        default="boot",
-        help="how scenarios get their machines: forked from one saved per cell (new, not the default yet), or booted",
+        default="fork",
+        help="how scenarios get their machines: forked from one that was saved per cell, or each booted",
     )
     group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="hardware virtualization or emulation")
     group.addoption("--offline", action="store_true", help="never use the network, only what is in the store")

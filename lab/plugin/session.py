@@ -21,7 +21,7 @@ from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
 from lab.machines.record import reap
 from lab.matrix.cell import Cell, cells
-from lab.matrix.forks import Forks, NoTemplateError
+from lab.matrix.forks import Forks, started
 from lab.matrix.provision import Lab, Prepared
 from lab.matrix.runs import PLAN, RESULTS, CellFacts, write_cells
 from lab.matrix.verdict import Verdict
@@ -85,19 +85,9 @@ class Session:
         return self._lab
 
     def start(self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool) -> Machine:
-        """A running machine for the scenario of that name, booted when it must be; `made` is given it before it starts.
-
-        A machine that fails on its way to a template is booted, so that it fails where its evidence is taken.
-        """
-        if self._config.getoption("vm") == "fork" and not boots:
-            try:
-                return self.forks.start(prepared, name, made)
-            except NoTemplateError as error:
-                self.notice(f"{error.what}: its scenarios are booted")
-        machine = self.lab.machine(prepared, name)
-        made(machine)
-        machine.start()
-        return machine
+        """A running machine for the scenario of that name, forked or booted; `made` is given it before it starts."""
+        forks = self.forks if self._config.getoption("vm") == "fork" and not boots else None
+        return started(self.lab, forks, prepared, name, made)
 
     @property
     def forks(self) -> Forks:

@@ -263,37 +263,37 @@ def test_booted(machine):
 )
 
 
-def test_machines_are_booted_unless_forks_are_asked_for(run: Any, fake_lab: FakeLab) -> None:
-    assert run(TWO_WAYS).ret == 0
+def test_every_machine_is_booted_when_that_is_asked_for(run: Any, fake_lab: FakeLab) -> None:
+    assert run(TWO_WAYS, "--vm", "boot").ret == 0
     assert len(fake_lab.machines) == 2
     assert fake_lab.forks.started == []
 
 
-def test_with_forks_only_what_says_so_is_booted(run: Any, fake_lab: FakeLab) -> None:
-    assert run(TWO_WAYS, "--vm", "fork").ret == 0
-    assert len(fake_lab.machines) == 1
+def test_machines_are_forked_but_for_what_says_so(run: Any, fake_lab: FakeLab) -> None:
+    assert run(TWO_WAYS).ret == 0
+    assert len(fake_lab.machines) == 2
     assert fake_lab.forks.started == ["test_good"]
 
 
 def test_a_cell_whose_machine_cannot_be_made_ready_is_booted_and_the_run_says_so(run: Any, fake_lab: FakeLab) -> None:
     fake_lab.forks.error = NoTemplateError("no template of 6.12-amd64: it panicked")
-    result = run(PASSING, "--vm", "fork")
+    result = run(PASSING)
     assert result.ret == 0
     assert len(fake_lab.machines) == 1
-    result.stdout.fnmatch_lines(["*no template of 6.12-amd64: it panicked: its scenarios are booted"])
+    result.stdout.fnmatch_lines(["*no template of 6.12-amd64: it panicked: its machines are booted"])
 
 
 def test_a_template_that_does_not_restore_is_an_error_and_no_failure(
     run: Any, fake_lab: FakeLab, pytester: pytest.Pytester
 ) -> None:
     fake_lab.forks.error = TemplateError("template 1234 cannot be restored", hint="lab gc template/1234")
-    result = run(PASSING, "--vm", "fork")
+    result = run(PASSING)
     assert result.ret == 1
     assert results(pytester) == {"test_good[6.12-amd64-falco:kmod]": "error"}
     result.stdout.fnmatch_lines(["*template 1234 cannot be restored", "*lab gc template/1234"])
 
 
-def test_a_failed_fork_is_run_again_as_a_fork(run: Any) -> None:
+def test_what_failed_booted_is_run_again_booted(run: Any) -> None:
     failing = body("assert machine.run(['hello']).text == 'no'")
-    run(failing, "--vm", "fork").stdout.fnmatch_lines(["*Run it again: *--vm fork"])
+    run(failing, "--vm", "boot").stdout.fnmatch_lines(["*Run it again: *--vm boot"])
     assert "--vm" not in next(line for line in run(failing).outlines if "Run it again" in line)

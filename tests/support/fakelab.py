@@ -100,7 +100,7 @@ class FakeForks:
         self.started.append(name.rpartition("::")[2].partition("[")[0])
         if self.error:
             raise self.error
-        machine = FakeMachine(self.lab.folder)
+        machine = self.lab.machine()
         made(machine)
         return machine
 
@@ -114,6 +114,7 @@ class FakeLab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.errors: dict[str, Exception] = {}
+        self.notice: Callable[[str], None] = lambda _: None
         self.unknown: dict[str, Exception] = {}
         self.several: dict[str, list[str] | Exception] = {}
         self.kernels = SimpleNamespace(expand=self._expand)
@@ -149,7 +150,12 @@ class FakeLab:
 def fake_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
     """The plugin's lab, replaced where it would reach for kernels and machines."""
     lab = FakeLab(tmp_path)
-    monkeypatch.setattr(Session, "lab", property(lambda _: lab))
+
+    def of(session: Session) -> FakeLab:
+        lab.notice = session.notice
+        return lab
+
+    monkeypatch.setattr(Session, "lab", property(of))
     monkeypatch.setattr(Session, "forks", property(lambda _: lab.forks))
     monkeypatch.setattr(Session, "prepare", lambda _, cell: lab.prepare(cell))
     monkeypatch.setattr(Session, "check", lambda _, cell: lab.check(cell))
