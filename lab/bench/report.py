@@ -134,8 +134,8 @@ def _lines(found: Findings) -> list[str]:
         f"{found.versions['cell']}: kernel {kernel['release']}, QEMU {qemu['version']} ({guest['acceleration']})"
         f", {guest['cpus']} CPUs, {guest['memory_mib']} MiB{rival}, lab {found.versions['lab']}",
         f"{host.model}, {host.cpus} CPUs, {host.memory_mib} MiB{virtual}; {host.system}, Linux {host.kernel}",
-        f"{found.started}, {found.repeat} round(s) in {load.during.seconds:.0f} s; others used {load.before.others:.2f} "
-        f"CPUs before and {load.during.others:.2f} meanwhile; load average {averages}",
+        f"{found.started}, {found.repeat} round(s) in {load.during.seconds:.0f} s; others used {load.before.others:.2f}"
+        f" CPUs before and {load.during.others:.2f} meanwhile; load average {averages}",
     ]
 
 
