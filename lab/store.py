@@ -108,6 +108,19 @@ class Store:
         return folder
 
     @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder on the store's disk, for one user at a time and as long as the block lasts."""
+        with self.lock(name):
+            folder = self.root / "tmp" / name
+            remove_tree(folder)
+            try:
+                with translate_disk_errors(self.root):
+                    folder.mkdir()
+                yield folder
+            finally:
+                remove_tree(folder)
+
+    @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the store's lock of that name, within this process and against others."""
         lock = FileLock(self.root / "locks" / f"{name}.lock", is_singleton=True)

@@ -29,19 +29,22 @@ def _go_offline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.obj = ctx.obj.model_copy(update={"offline": True})
 
 
-_OPTIONS = (
-    click.option("--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"),
-    click.option("--arch", default="", metavar="ARCH", help="Architecture; the host's own when not given."),
-    click.option("--driver", default="", metavar="NAME:MODE", help="The driver to load; none when not given."),
-    click.option(
-        "--vm",
-        type=click.Choice(["fork", "boot"]),
-        default="fork",
-        show_default=True,
-        help="Fork the guest from one that was saved, or boot it.",
-    ),
-    click.option("--offline", is_flag=True, expose_value=False, callback=_go_offline, help="As `lab --offline`."),
+_KERNEL = click.option(
+    "--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"
 )
+_ARCH = click.option("--arch", default="", metavar="ARCH", help="Architecture; the host's own when not given.")
+_VM = click.option(
+    "--vm",
+    type=click.Choice(["fork", "boot"]),
+    default="fork",
+    show_default=True,
+    help="Fork the guest from one that was saved, or boot it.",
+)
+_OFFLINE = click.option("--offline", is_flag=True, expose_value=False, callback=_go_offline, help="As `lab --offline`.")
+
+
+def _driver(when_none: str) -> Callable[..., Any]:
+    return click.option("--driver", default="", metavar="NAME:MODE", help=f"The driver to load; {when_none}.")
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,23 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def packed(*args: Any, kernel: str, arch: str, driver: str, vm: str, **more: Any) -> Any:
         return command(*args, wanted=Wanted(kernel, arch, driver, vm), **more)
 
-    for option in reversed(_OPTIONS):
-        packed = option(packed)
-    return packed
+    return _with(packed, _KERNEL, _ARCH, _driver("none when not given"), _VM, _OFFLINE)
+
+
+def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `guest_options`, for a command that has guests made in its own way, with a driver always."""
+
+    @functools.wraps(command)
+    def packed(*args: Any, kernel: str, arch: str, driver: str, **more: Any) -> Any:
+        return command(*args, wanted=Wanted(kernel, arch, driver, "fork"), **more)
+
+    return _with(packed, _KERNEL, _ARCH, _driver("the default one when not given"), _OFFLINE)
+
+
+def _with(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def notice(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lab.cli.bench import bench
 from lab.cli.context import ReaderGoneError
 from lab.cli.doctor import doctor
 from lab.cli.gc import gc
@@ -54,6 +55,7 @@ def lab(ctx: click.Context, offline: bool) -> None:
         reap(ctx.obj.run_dir)
 
 
+lab.add_command(bench)
 lab.add_command(doctor)
 lab.add_command(gc)
 lab.add_command(kernel)

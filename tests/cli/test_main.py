@@ -49,7 +49,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == ExitCode.OK
     said = capsys.readouterr().out
-    assert all(name in said for name in ("doctor", "gc", "kernel", "lock", "run", "shell"))
+    assert all(name in said for name in ("bench", "doctor", "gc", "kernel", "lock", "run", "shell"))
 
 
 @pytest.mark.parametrize("argv", [["nosuch"], ["run"], ["run", "--deadline", "soon", "true"], ["doctor", "--fast"]])
