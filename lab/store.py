@@ -37,12 +37,16 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """Something in the store: its folder of files, what it was made from and where that came from."""
+    """Something in the store: its folder of files, what it was made from and where that came from.
+
+    `key` tells what was asked for, `content` (a digest of the files) what came of it: an archive may have moved on.
+    """
 
     kind: str
     key: str
     files: Path
     provenance: Json
+    content: str
 
 
 class Store:
@@ -177,7 +181,7 @@ class Store:
                 files = making / "files"
                 files.mkdir(parents=True)
                 provenance = fill(files)
-                record = {"inputs": inputs, "provenance": provenance, "content": content_digest(files)}
+                record: Json = {"inputs": inputs, "provenance": provenance, "content": content_digest(files)}
                 (making / "entry.json").write_text(json.dumps(record, indent=1, sort_keys=True))
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self.discard(kind, key)
@@ -186,7 +190,7 @@ class Store:
             remove_tree(making)
         _remember(place)
         self._holds.take(place)
-        return Entry(kind, key, place / "files", provenance)
+        return Entry(kind, key, place / "files", provenance, str(record["content"]))
 
     def _demand_space(self) -> None:
         free = shutil.disk_usage(self.root).free
@@ -285,13 +289,13 @@ def _remember(place: Path) -> None:
 def _whole(kind: str, place: Path) -> Entry | None:
     """The entry at that place; None when it is not there, or not as it was made."""
     record = _read_json(place / "entry.json")
-    if record is None or not isinstance(record.get("provenance"), dict):
+    if record is None or not isinstance(record.get("provenance"), dict) or not isinstance(record.get("content"), str):
         return None
     try:
         intact = _intact(place, record)
     except FileNotFoundError:  # somebody is taking it away
         return None
-    return Entry(kind, place.name, place / "files", record["provenance"]) if intact else None
+    return Entry(kind, place.name, place / "files", record["provenance"], record["content"]) if intact else None
 
 
 def _intact(place: Path, record: Json) -> bool:

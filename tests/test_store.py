@@ -40,7 +40,7 @@ def failing(error: BaseException) -> Fill:
 def test_an_entry_is_filled_once_and_found_again(store: Store) -> None:
     filler = Filler()
     first, second = store.get("kind", INPUTS, filler), store.get("kind", INPUTS, filler)
-    assert first == second == Entry("kind", key_of(INPUTS), first.files, {"made": 1})
+    assert first == second == Entry("kind", key_of(INPUTS), first.files, {"made": 1}, content_digest(first.files))
     assert (second.files / "file").read_text() == "content"
     assert filler.calls == 1
 

@@ -24,7 +24,10 @@ _DEADLINE = 300.0
 
 @dataclass(frozen=True)
 class Image:
-    """A guest's root: `disk` is an ext4 without a partition table, `busybox` the static one for initrds."""
+    """A guest's root: `disk` is an ext4 without a partition table, `busybox` the static one for initrds.
+
+    `key` is that of this very disk: one made again from newer packages, or only at another time, has another.
+    """
 
     name: str
     arch: Arch
@@ -58,7 +61,7 @@ def guest_image(arch: Arch, store: Store, settings: Settings, notice: Callable[[
 
     entry = get_root(wish, store, settings, notice, complete)
     return Image(
-        "guest", arch, entry.files / "root.ext4", entry.files / "busybox", entry.key, entry.provenance["packages"]
+        "guest", arch, entry.files / "root.ext4", entry.files / "busybox", entry.content, entry.provenance["packages"]
     )
 
 

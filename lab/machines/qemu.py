@@ -54,7 +54,7 @@ def own_qemu(arch: Arch, store: Store, settings: Settings, notice: Callable[[str
         environment=(("QEMU_MODULE_DIR", modules),),
         version=str(entry.provenance["version"]),
         origin="the lab's own",
-        key=entry.key,
+        key=entry.content,
     )
 
 

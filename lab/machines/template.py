@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab import sparse
 from lab.errors import LabError, MachineLostError, NoSpaceError
 from lab.images.cpio import CpioFile
 from lab.machines.accel import Accel
 from lab.machines.machine import Machine
 from lab.machines.qemu import Qemu
 from lab.machines.spec import ENDPOINTS, MachineSpec, MemoryFile, qemu_arguments
-from lab.store import file_digest
+from lab.store import file_digest, translate_disk_errors
 
 KIND = "template"
 LAYOUT = 2
@@ -66,7 +67,7 @@ class Template:
 def savable(spec: MachineSpec, folder: Path) -> MachineSpec:
     """The specification of a machine that shall be saved into `folder`; NoSpaceError when its memory has no room there.
 
-    A disk that is full while the guest runs is one that ends its QEMU (SIGBUS).
+    The room is taken now: a disk that gets full while the guest runs would end its QEMU (SIGBUS).
     """
     free = shutil.disk_usage(folder).free >> 20
     if free < spec.memory_mib + _SPARE_MIB:
@@ -74,6 +75,8 @@ def savable(spec: MachineSpec, folder: Path) -> MachineSpec:
             f"{free} MiB are free at {folder}, and a machine's memory of {spec.memory_mib} MiB is to be kept there",
             hint=_MAKE_ROOM,
         )
+    with translate_disk_errors(folder):
+        sparse.reserve(folder / _MEMORY, spec.memory_mib << 20)
     return dataclasses.replace(spec, memory=MemoryFile(folder / _MEMORY, written=True))
 
 
@@ -120,6 +123,7 @@ def save(machine: Machine, folder: Path) -> bool:
     if not machine.events.finish(_SAVE_DEADLINE):
         raise TemplateError("QEMU did not end when its machine had been saved", hint=_BOOT)
     machine.console.finish(_SAVE_DEADLINE)
+    sparse.release(folder / _MEMORY)
     shutil.copy(machine.console.file, folder / _CONSOLE)
     for path in folder.iterdir():
         path.chmod(0o444)

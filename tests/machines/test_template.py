@@ -98,6 +98,9 @@ def test_a_hosts_cpu_is_its_model_and_not_its_speed_now() -> None:
 
 def test_a_machine_is_saved_where_its_memory_has_room(spec: MachineSpec, tmp_path: Path) -> None:
     assert templates.savable(spec, tmp_path).memory == MemoryFile(tmp_path / "memory", written=True)
+    taken = (tmp_path / "memory").stat()
+    assert taken.st_size == 768 << 20
+    assert taken.st_blocks * 512 >= taken.st_size, "a disk that gets full would end the guest"
     with pytest.raises(NoSpaceError, match="a machine's memory of 1073741824 MiB is to be kept there"):
         templates.savable(replace(spec, memory_mib=1 << 30), tmp_path)
 
