@@ -13,6 +13,7 @@ import pytest
 from lab import arches
 from lab.machines import qemu as qemus
 from lab.machines.fork import Fork
+from lab.machines.machine import Machine
 from lab.machines.qemu import Qemu, own_qemu
 from lab.machines.template import KIND
 from lab.matrix.cell import Cell
@@ -74,7 +75,10 @@ def test_a_template_of_another_qemu_is_not_taken_and_if_it_is_forged_made_again(
 
 
 def start(forks: Forks, prepared: Prepared, stack: ExitStack) -> Fork:
-    return forks.start(prepared, "test", lambda machine: stack.callback(machine.end) and None)
+    def made(machine: Machine) -> None:
+        stack.callback(machine.end)
+
+    return forks.start(prepared, "test", made)
 
 
 def forge(store: Path, source: str, target: str) -> None:
