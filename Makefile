@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 .POSIX:
-.PHONY: help setup scenarios test lint newcomer compatibility bench constraints
+.PHONY: help setup scenarios test lint endurance newcomer compatibility bench constraints
 
 ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
+ENDURANCE =
 COMPATIBILITY = --kernel all --arch all --driver falco:kmod
 
 help:
 	@echo 'make scenarios            run the scenarios; ARGS="--kernel 5.10,6.12" replaces what pytest is given'
 	@echo 'make test                 linters, types and the tests of the lab itself; TESTARGS="-m \"not machine\""'
 	@echo 'make lint                 linters and types only'
+	@echo 'make endurance            forks by the hundred, and runs killed at fifty random moments (an hour)'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
 	@echo 'make newcomer             both commands on a fresh Debian 12 and 13 (root, the network and an hour)'
 	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (half an hour)'
@@ -29,6 +31,9 @@ lint: setup
 
 test: lint
 	.venv/bin/pytest tests/ $(TESTARGS)
+
+endurance: setup
+	.venv/bin/pytest tests/endurance/ $(ENDURANCE)
 
 newcomer:
 	tests/newcomer bookworm

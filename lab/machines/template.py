@@ -7,9 +7,7 @@ and keeps what it writes to itself.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -31,6 +29,7 @@ LAYOUT = 2
 _MEMORY, _STATE, _CONSOLE = "memory", "state", "console.log"
 _SAVE_DEADLINE = 60.0  # of the clock: it is the host's disk that takes the time
 _SPARE_MIB = 64
+_STATE_MIB = 8  # more than any machine's state takes
 _MAKE_ROOM = "lab gc lists what can go; or set LAB_STORE to another disk"
 _BOOT = "--vm boot does without"
 _CPU_LINES = re.compile(r"^(vendor_id|cpu family|model|model name|stepping|microcode|flags|CPU [a-z]+)\s*: .*$", re.M)
@@ -69,7 +68,7 @@ def savable(spec: MachineSpec, folder: Path) -> MachineSpec:
 
     The room is taken now: a disk that gets full while the guest runs would end its QEMU (SIGBUS).
     """
-    free = shutil.disk_usage(folder).free >> 20
+    free = _free_mib(folder)
     if free < spec.memory_mib + _SPARE_MIB:
         raise NoSpaceError(
             f"{free} MiB are free at {folder}, and a machine's memory of {spec.memory_mib} MiB is to be kept there",
@@ -113,18 +112,24 @@ def save(machine: Machine, folder: Path) -> bool:
     monitor = machine.monitor
     try:
         monitor.execute("stop")
+        # Before the state is written: on a disk that got full since, this is the room for it.
+        sparse.release(folder / _MEMORY)
         monitor.save(folder / _STATE, _SAVE_DEADLINE)
         monitor.execute("quit")
     except MachineLostError as error:
-        if os.strerror(errno.ENOSPC) in error.what:
+        # QEMU says "Input/output error".
+        if _free_mib(folder) < _STATE_MIB:
             raise NoSpaceError(f"no space left at {folder} to save a machine", hint=_MAKE_ROOM) from error
         raise TemplateError(f"the machine could not be saved: {error.what}", hint=_BOOT) from error
     # What QEMU had not sent by then is in the state and comes from the fork.
     if not machine.events.finish(_SAVE_DEADLINE):
         raise TemplateError("QEMU did not end when its machine had been saved", hint=_BOOT)
     machine.console.finish(_SAVE_DEADLINE)
-    sparse.release(folder / _MEMORY)
     shutil.copy(machine.console.file, folder / _CONSOLE)
     for path in folder.iterdir():
         path.chmod(0o444)
     return machine.events.within_line()
+
+
+def _free_mib(folder: Path) -> int:
+    return shutil.disk_usage(folder).free >> 20

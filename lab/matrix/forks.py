@@ -35,7 +35,7 @@ class Forks:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._known: dict[Cell, Template | NoTemplateError] = {}
+        self._known: dict[Cell, Template | TemplateError | NoTemplateError] = {}
 
     def start(self, prepared: Prepared, purpose: str, made: Callable[[Machine], None]) -> Fork:
         """A running fork of that cell, its driver loaded and its consumer running.
@@ -66,10 +66,12 @@ class Forks:
         if known is None:
             try:
                 known = self._fetch(prepared)
+            except TemplateError as error:
+                known = error
             except _GUESTS_FAULT as error:
                 known = NoTemplateError(f"no template of {prepared.cell.slug}: {error.what}")
             self._known[prepared.cell] = known
-        if isinstance(known, NoTemplateError):
+        if isinstance(known, LabError):
             raise known
         return known
 
@@ -107,19 +109,24 @@ class Forks:
         """Save a machine that restores into the folder: one that does not is thrown away, and made again once."""
         self._lab.notice(f"saving a template of {prepared.cell.slug}")
         for again in (True, False):
-            saved = Template(key, folder, self._save(prepared, folder))
             try:
-                self._prove(prepared, saved)
-                return {**prepared.versions(), "cut": saved.cut, "serial": secrets.token_hex(8)}
-            except (TemplateError, *_GUESTS_FAULT) as error:
+                return self._make(prepared, key, folder)
+            except TemplateError as error:
                 if not again:
-                    raise TemplateError(
-                        f"no template of {prepared.cell.slug} restores: {error.what}", hint="--vm boot does without"
-                    ) from error
-                self._lab.notice(f"the template does not restore ({error.what}): it is made again")
+                    what = f"no template of {prepared.cell.slug}: {error.what}"
+                    raise TemplateError(what, hint="--vm boot does without") from error
+                self._lab.notice(f"{error.what}: it is made again")
                 for path in folder.iterdir():
                     path.unlink()
         raise AssertionError("unreachable")
+
+    def _make(self, prepared: Prepared, key: str, folder: Path) -> dict[str, Any]:
+        saved = Template(key, folder, self._save(prepared, folder))
+        try:
+            self._prove(prepared, saved)
+        except (TemplateError, *_GUESTS_FAULT) as error:
+            raise TemplateError(f"the template does not restore ({error.what})") from error
+        return {**prepared.versions(), "cut": saved.cut, "serial": secrets.token_hex(8)}
 
     def _save(self, prepared: Prepared, folder: Path) -> bool:
         spec = templates.savable(self._lab.spec(prepared), folder)

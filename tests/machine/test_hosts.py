@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.namespaces import NOBODY, with_small_disk, without_network
-from tests.support.runs import Place, until
+from tests.support.runs import LAB, Place, until
 
 ONE = "scenarios/capture/test_open.py::test_an_open_of_a_missing_file_is_reported_with_its_error"
-LAB = [sys.executable, "-c", "from lab.cli.main import entrypoint; entrypoint()"]
 
 
 def test_with_a_filled_store_a_run_needs_no_archive(tmp_path: Path) -> None:

@@ -50,12 +50,14 @@ class FakeFork:
 
 
 class World:
-    """Forks on a store of the test's. `saves` counts machines that were saved; `broken` is what saving one raises."""
+    """Forks on a store of the test's. `saves` counts machines that were saved; `broken` is what saving one raises,
+    `unsaved` what it raises once for each."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
         self.saves = 0
         self.broken: LabError | None = None
+        self.unsaved: list[LabError] = []
         self.fork = type("Fork", (FakeFork,), {"failures": [], "made": []})
         self.folder = folder
         self.prepared: Any = SimpleNamespace(cell=CELL, driver=None, qemu=None, versions=lambda: {"cell": CELL.slug})
@@ -80,6 +82,8 @@ class World:
         self.saves += 1
         if self.broken:
             raise self.broken
+        if self.unsaved:
+            raise self.unsaved.pop()
         (folder / "state").write_text("a state")
         return True
 
@@ -106,6 +110,13 @@ def test_a_template_that_does_not_restore_is_made_again_and_the_run_says_so(worl
     assert world.told[1] == "the template does not restore (it does not start): it is made again"
 
 
+def test_a_machine_that_cannot_be_saved_is_made_again_and_the_run_says_so(world: World) -> None:
+    world.unsaved.append(TemplateError("the machine could not be saved: QEMU ended"))
+    world.start()
+    assert world.saves == 2
+    assert world.told[1] == "the machine could not be saved: QEMU ended: it is made again"
+
+
 def test_a_guest_that_hangs_in_its_proof_is_no_template(world: World) -> None:
     world.fork.failures.append(MachineLostError("no answer"))  # type: ignore[attr-defined]
     world.start()
@@ -114,8 +125,11 @@ def test_a_guest_that_hangs_in_its_proof_is_no_template(world: World) -> None:
 
 def test_one_that_fails_twice_is_an_error_and_leaves_nothing(world: World) -> None:
     world.fork.failures += [TemplateError("it does not start")] * 2  # type: ignore[attr-defined]
-    with pytest.raises(TemplateError, match=r"no template of 6\.12-amd64 restores: it does not start"):
-        world.start()
+    forks = world.forks()
+    for _ in range(2):
+        with pytest.raises(TemplateError, match=r"no template of 6\.12-amd64: .* restore \(it does not start\)"):
+            world.start(forks)
+    assert world.saves == 2, "the next scenario knows"
     assert all(fork.ended for fork in world.fork.made)  # type: ignore[attr-defined]
     assert not list((world.folder / "store" / "entries").glob("template/*"))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ROOT / "tests" / "support" / "drivers"
 DEADLINE = 900.0
+LAB = [sys.executable, "-c", "from lab.cli.main import entrypoint; entrypoint()"]
 
 
 @dataclass(frozen=True)

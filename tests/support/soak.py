@@ -1,0 +1,130 @@
+"""Many forks of one template, one after the other and several at once, each of them used and ended."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lab.drivers.capture import Events
+from lab.drivers.deploy import resume
+from lab.machines.fork import Fork
+from lab.machines.template import Template
+from lab.matrix.cell import Cell
+from lab.matrix.forks import Forks
+from lab.matrix.provision import Lab, Prepared
+from lab.store import content_digest
+from tests.support.traces import Traces, available_mib, resident_mib, traces
+
+WIDTH = 4  # forks at a time
+_CAPTURES = 10  # one fork of so many captures events
+_MEET = 120.0  # seconds for those of one round to come up
+# What a library or Python itself takes once and keeps; a fork that leaked would be 100 MiB of the host's and, with its
+# console and events, some 0.1 MiB of ours.
+_OWN_MIB = 16.0
+_HOSTS_MIB = 512.0
+
+
+def make_soak(lab: Lab, cell: Cell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Soak:
+    """Forks of that cell, all of whose files lie below `folder`."""
+    prepared = lab.prepare(cell)
+    run_dir, temporary = folder / "machines", folder / "tmp"
+    temporary.mkdir()
+    # By which processes are known.
+    monkeypatch.setenv("LAB_RUN_DIR", str(run_dir))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    return Soak(lab, prepared, Forks(lab).template(prepared), run_dir, temporary)
+
+
+@dataclass
+class Soak:
+    """Forks of `template`, whose machines lie in `run_dir`; `figures` is what was seen, in words."""
+
+    lab: Lab
+    prepared: Prepared
+    template: Template
+    run_dir: Path
+    temporary: Path
+    figures: list[str] = field(default_factory=list)
+
+    def in_a_row(self, count: int) -> None:
+        """So many forks, one after the other."""
+        with self._nothing_stays(f"{count} forks in a row", count):
+            for number in range(count):
+                with self.fork() as fork:
+                    self._use(fork, number)
+
+    def at_once(self, rounds: int) -> None:
+        """So many rounds of WIDTH forks that all run before the first of them is used."""
+        with (
+            self._nothing_stays(f"{rounds} rounds of {WIDTH} at a time", rounds * WIDTH),
+            ThreadPoolExecutor(WIDTH) as pool,
+        ):
+            for number in range(rounds):
+                meeting = threading.Barrier(WIDTH, timeout=_MEET)
+                places = [number * WIDTH + place for place in range(WIDTH)]
+                list(pool.map(self._meet, places, [meeting] * WIDTH))
+
+    @contextmanager
+    def fork(self) -> Iterator[Fork]:
+        """One running fork."""
+        spec, qemu = self.lab.spec(self.prepared), self.prepared.qemu
+        with Fork(self.template, spec, qemu, self.run_dir, purpose="soak") as fork:
+            fork.start()
+            yield fork
+
+    def traces(self) -> Traces:
+        """What there is of these forks now."""
+        return traces(self.run_dir, self.temporary)
+
+    def _meet(self, number: int, meeting: threading.Barrier) -> None:
+        try:
+            with self.fork() as fork:
+                meeting.wait()
+                self._use(fork, number)
+                meeting.wait()
+                assert fork.run(["ls", "/work"]).text == f"of-{number}\n"
+        except Exception:
+            # The others shall not wait for this one.
+            meeting.abort()
+            raise
+
+    def _use(self, fork: Fork, number: int) -> None:
+        """Run something, write something that no other fork may see, and now and then have events captured."""
+        assert fork.run(["echo", str(number)]).text == f"{number}\n"
+        assert fork.run(["ls", "/work"]).text == ""
+        if number % _CAPTURES or self.prepared.driver is None:
+            fork.run(["dd", "if=/dev/urandom", f"of=/work/of-{number}", "bs=64k", "count=64", "status=none"])
+            return
+        events = Events(resume(fork, self.prepared.driver))
+        with events.capture() as seen:
+            fork.run(["touch", f"/work/of-{number}"])
+        assert seen.all(type="openat", name=f"/work/of-{number}")
+
+    @contextmanager
+    def _nothing_stays(self, what: str, forks: int) -> Iterator[None]:
+        """Assert that the block leaves nothing on the host and nothing in this process, and the template as it was."""
+        # What is made once and kept (locks' files, imports, Python's arenas) is made now.
+        with self.fork() as fork:
+            self._use(fork, 0)
+        before, own, free = self.traces(), resident_mib(), available_mib()
+        digest = content_digest(self.template.folder)
+        began = time.monotonic()
+        yield
+        took = time.monotonic() - began
+        now_own, now_free = resident_mib(), available_mib()
+        self.figures.append(
+            f"{what} of {self.prepared.cell.slug}: {took:.0f} s, {took / forks:.2f} s each; this process "
+            f"{own:.0f} -> {now_own:.0f} MiB, the host's available memory {free:.0f} -> {now_free:.0f} MiB"
+        )
+        assert self.traces() == before
+        assert content_digest(self.template.folder) == digest, "the template was changed"
+        assert now_own < own + _OWN_MIB, self.figures[-1]
+        assert now_free > free - _HOSTS_MIB, self.figures[-1]
