@@ -78,7 +78,7 @@ class Controller:
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
         """A worker has its plan ready: the run's begins before anything is sent to any worker, and kernels go there
         before the first scenario does."""
-        plan = self._plans[node.gateway.id]
+        plan = self._plans.get(node.gateway.id, Plan({}))
         self._results.begin(plan)
         if plan.scenarios:
             for text in self._session.chosen():

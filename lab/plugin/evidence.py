@@ -123,8 +123,9 @@ def explain_dead_worker(report: pytest.TestReport, worker: str, cell: Cell, conf
     rerun = rerun_command(report.nodeid, cell, cell.kernel, config)
     failure = Failure(report.nodeid, Verdict.LOST, str(error), rerun, {"cell": cell.slug}, captures=[], log=None)
     bundle = write_bundle(config.stash[SESSION].folder, failure, None)
-    # An error, as every lost machine is (see `tell`); xdist names no phase.
-    report.when = "setup"
+    # An error, as every lost machine is (see `tell`). xdist knows neither the phase nor the test but by its id.
+    path, _, test = report.nodeid.partition("::")
+    report.when, report.location = "setup", (path, None, test.replace("::", "."))
     report.longrepr = f"{error}\nBundle: {bundle}\nRun it again: {rerun}"
     Outcome(Verdict.LOST, str(error), [], str(bundle)).put(report)
 

@@ -177,6 +177,9 @@ class Session:
             return
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
+            if self._config.get_terminal_writer().width_of_current_line:
+                # Dots, or xdist's status: nothing that pytest knows as a line begun.
+                reporter.write_line("")
             reporter.write_line(line)
 
 
