@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -35,6 +36,16 @@ class LabError(Exception):
         if self.log is not None:
             parts.append(f"Log: {self.log}")
         return "\n".join(parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled by calling their class with `args`, which keywords do not survive.
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[LabError], args: tuple[Any, ...], state: dict[str, Any]) -> LabError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 class RequestError(LabError):

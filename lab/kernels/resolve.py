@@ -10,7 +10,7 @@ from lab.archives.failures import UnavailableError
 from lab.archives.sources import Sources
 from lab.archives.suites import DISTRIBUTIONS, Distribution
 from lab.errors import ArchiveError, LabError, RequestError
-from lab.kernels import request
+from lab.kernels import request, transfer
 from lab.kernels.archive import catalog
 from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.archive.provider import ArchiveChoice, ArchiveKernels, Listing
@@ -30,6 +30,7 @@ _PROVIDERS: Mapping[str, Callable[[Store, Settings, Callable[[str], None]], Prov
 # The class below has a method `list`, which hides the type's name inside it.
 Entries = list[CatalogEntry]
 _Texts = list[str]
+_Resolved = list[Choice | LabError]
 
 
 class KernelSource:
@@ -99,6 +100,18 @@ class KernelSource:
     def stored(self, entry: CatalogEntry) -> bool:
         """Is the kernel in the store already?"""
         return self._archive(entry.distro).stored(entry)
+
+    def pack(self, found: Sequence[Choice | LabError]) -> bytes:
+        """Kernels as they were resolved, or the errors for which they were not, for another process of the run."""
+        return transfer.pack(found, self._anchors())
+
+    def unpack(self, data: bytes) -> _Resolved:
+        """What another process of the same run packed: the very same kernels, and no archive is asked for them."""
+        return transfer.unpack(data, self._anchors())
+
+    def _anchors(self) -> transfer.Anchors:
+        archives = {archive.distribution.name: archive for archive in self._archives}
+        return {"store": self._store, "notice": self._notice, **archives}
 
     def _archive(self, name: str) -> ArchiveKernels:
         return next(archive for archive in self._archives if name in ("", archive.distribution.name))

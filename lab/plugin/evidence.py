@@ -1,16 +1,54 @@
-"""From a scenario's failure to its verdict, its message and its bundle."""
+"""From a scenario's failure to its verdict, its message and its bundle; and its reports, which carry them."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from lab.errors import LabError, MachineLostError
 from lab.evidence.bundle import Failure, write_bundle
+from lab.matrix.cell import Cell
+from lab.matrix.provision import Prepared
 from lab.matrix.verdict import Verdict
 from lab.plugin.fixtures import SESSION
 from lab.plugin.session import Scenario
+
+# Names of properties in reports; a scenario may record properties of its own.
+_OUTCOME, _MADE_OF = "lab.outcome", "lab.made_of"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a report says of its scenario. It travels between processes: plain types only."""
+
+    verdict: Verdict
+    reason: str = ""
+    controls: list[str] = field(default_factory=list)
+    bundle: str = ""
+
+    @classmethod
+    def of(cls, report: pytest.TestReport) -> Outcome | None:
+        """The outcome in a report; None when its phase says nothing."""
+        told = _properties(report).get(_OUTCOME)
+        return cls(Verdict(told["verdict"]), told["reason"], told["controls"], told["bundle"]) if told else None
+
+    def put(self, report: pytest.TestReport) -> None:
+        """Make it the report's."""
+        told = {**vars(self), "verdict": str(self.verdict)}
+        report.user_properties.append((_OUTCOME, told))
+
+
+def made_of(report: pytest.TestReport) -> dict[str, str]:
+    """What a report says of what its cell was made of; empty when it says nothing."""
+    return dict(_properties(report).get(_MADE_OF, {}))
+
+
+def _properties(report: pytest.TestReport) -> Mapping[str, Any]:
+    return dict(report.user_properties)
 
 
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict | None:
@@ -26,22 +64,49 @@ def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdic
     return Verdict.PASSED if report.when == "call" else None
 
 
+def tell(report: pytest.TestReport, state: Scenario | None, error: BaseException | None) -> None:
+    """Put into a report what the process that records shall know of the scenario and its cell."""
+    if state and state.prepared and report.when == "setup":
+        report.user_properties.append((_MADE_OF, _facts(state.prepared)))
+    verdict = verdict_of(report, error)
+    if verdict is None:
+        return
+    if report.when == "call" and verdict in (Verdict.LOST, Verdict.ERROR):
+        # pytest calls what fails in a test's body "failed"; a lost machine, a consumer that died, ... are errors, not
+        # failures of the driver.
+        report.when = "setup"
+    controls, bundle = (list(state.controls), state.bundle) if state else ([], None)
+    Outcome(verdict, str(error or ""), controls, str(bundle or "")).put(report)
+
+
+def _facts(prepared: Prepared) -> dict[str, str]:
+    """The fields of matrix/runs.py's CellFacts that are known when a cell has been made."""
+    provenance = prepared.driver.provenance if prepared.driver else {}
+    return {
+        "release": prepared.kernel.release,
+        "version": prepared.kernel.version,
+        "origin": prepared.kernel.origin,
+        "driver_version": str(provenance.get("version", "")),
+        "compiler": str(provenance.get("compiler", "")),
+        "acceleration": str(prepared.acceleration.kind),
+        "qemu": prepared.qemu.version,
+    }
+
+
 def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: BaseException | None) -> None:
     """Put the evidence into a bundle, and the sentence and the bundle's path into the report."""
-    verdict = verdict_of(report, error) or Verdict.ERROR
-    report.user_properties.append(("verdict", str(verdict)))
     message = str(error) if isinstance(error, LabError) else report.longreprtext
-    session = item.config.stash[SESSION]
+    kernel = state.prepared.kernel.exact if state.prepared else state.cell.kernel
     failure = Failure(
         name=item.nodeid,
-        verdict=verdict,
+        verdict=verdict_of(report, error) or Verdict.ERROR,
         message=message,
-        rerun=rerun_command(item, state),
+        rerun=rerun_command(item.nodeid, state.cell, kernel, item.config),
         versions=state.prepared.versions() if state.prepared else {"cell": state.cell.slug},
         captures=[capture.events for capture in state.events.recorded] if state.events else [],
         log=error.log if isinstance(error, LabError) else None,
     )
-    state.bundle = write_bundle(session.folder, failure, state.machine)
+    state.bundle = write_bundle(item.config.stash[SESSION].folder, failure, state.machine)
     if isinstance(error, LabError):
         # The user sees what happened and what to do, not our call stack.
         report.longrepr = f"{error}\nBundle: {state.bundle}\nRun it again: {failure.rerun}"
@@ -49,11 +114,24 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
         report.sections.append(("Bundle", f"{state.bundle}\nRun it again: {failure.rerun}"))
 
 
-def rerun_command(item: pytest.Item, state: Scenario) -> str:
-    """The one command that runs this scenario on this cell again, with the very kernel it had."""
-    cell = state.cell
-    kernel = state.prepared.kernel.exact if state.prepared else cell.kernel
-    name = item.nodeid.partition("[")[0]
-    words = ["pytest", name, "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
-    words += ["--vm", "boot"] if item.config.getoption("vm") == "boot" else []
+def explain_dead_worker(report: pytest.TestReport, worker: str, cell: Cell, config: pytest.Config) -> None:
+    """Make xdist's report of a scenario whose worker died that of a lost machine, with a bundle of what is known."""
+    error = MachineLostError(
+        f"its worker died ({worker}) while it ran, and its machine with it",
+        hint="see whether the host ran out of memory (dmesg), then run the scenario again, alone",
+    )
+    rerun = rerun_command(report.nodeid, cell, cell.kernel, config)
+    failure = Failure(report.nodeid, Verdict.LOST, str(error), rerun, {"cell": cell.slug}, captures=[], log=None)
+    bundle = write_bundle(config.stash[SESSION].folder, failure, None)
+    # An error, as every lost machine is (see `tell`). xdist knows neither the phase nor the test but by its id.
+    path, _, test = report.nodeid.partition("::")
+    report.when, report.location = "setup", (path, None, test.replace("::", "."))
+    report.longrepr = f"{error}\nBundle: {bundle}\nRun it again: {rerun}"
+    Outcome(Verdict.LOST, str(error), [], str(bundle)).put(report)
+
+
+def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config) -> str:
+    """The one command that runs a scenario on its cell again, with the very kernel it had."""
+    words = ["pytest", name.partition("[")[0], "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
+    words += ["--vm", "boot"] if config.getoption("vm") == "boot" else []
     return shlex.join(words)

@@ -22,9 +22,6 @@ from lab.plugin.tape import Taped, TapedEvents
 SESSION = pytest.StashKey[Session]()
 SCENARIO = pytest.StashKey[Scenario]()
 
-# Fixtures that need a cell: a test that uses one of them is a scenario.
-CELL_FIXTURE = "cell"
-
 Actor = Callable[..., dict[str, Any]]
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 
-from lab.errors import LabError, MachineLostError, RequestError, UnsupportedError
+from lab.errors import LabError, MachineLostError, UnsupportedError
 from lab.evidence.printk import parse_console
 from lab.evidence.splats import find_splats, unexpected
-from lab.matrix.verdict import Verdict, complete, describe, silent_cells, tally, worst
+from lab.matrix.verdict import Verdict
 from lab.plugin import evidence
-from lab.plugin.controls import controls_of, run_controls
+from lab.plugin.controller import Controller, distribute
+from lab.plugin.controls import run_controls
 from lab.plugin.fixtures import (
-    CELL_FIXTURE,
     SCENARIO,
     SESSION,
     Printk,
@@ -27,9 +26,13 @@ from lab.plugin.fixtures import (
     scenario,
 )
 from lab.plugin.options import add_markers, add_options
+from lab.plugin.plan import CELL_FIXTURE, is_scenario, plan_of
+from lab.plugin.results import Results
 from lab.plugin.session import Scenario, Session
 
 __all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
+
+RESULTS = pytest.StashKey[Results]()
 
 
 class SplatError(AssertionError):
@@ -40,15 +43,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    distribute(config)
+    return (yield)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     add_markers(config)
     try:
-        config.stash[SESSION] = Session(config)
+        session = config.stash[SESSION] = Session(config)
         if config.getoption("arch") or config.getoption("kernel"):
             # Here and not when a cell is first needed: while pytest collects, this would be a traceback.
-            config.stash[SESSION].cells()
+            session.cells()
     except LabError as error:
         raise pytest.UsageError(str(error)) from error
+    if session.worker is None:
+        results = config.stash[RESULTS] = Results(config, session)
+        config.pluginmanager.register(results, "kernel-lab-results")
+        config.pluginmanager.register(Controller(config, session, results), "kernel-lab-controller")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,32 +76,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse what cannot be, then write the plan down: here nobody deselects any more (-k, --lf)."""
-    state = session.config.stash[SESSION]
-    scenarios = [item for item in session.items if is_scenario(item)]
-    for item in scenarios:
-        if not controls_of(item):
-            raise pytest.UsageError(f"{item.nodeid} has no negative control: mark it with controls(...)")
-        cell = item.callspec.params[CELL_FIXTURE]  # type: ignore[attr-defined]
-        state.planned[item.nodeid] = cell.slug
-    if not scenarios or session.config.option.collectonly:
-        return
-    try:
-        for cell in state.cells():
-            state.check(cell)
-    except RequestError as error:
-        raise pytest.UsageError(str(error)) from error
-    state.write_plan()
+    """Plan what was collected: here nobody deselects any more (-k, --lf)."""
+    plan = plan_of(session.items)
+    worker = session.config.stash[SESSION].worker
+    if worker:
+        worker.plan(plan)
+    else:
+        session.config.stash[RESULTS].begin(plan)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    state = config.stash[SESSION]
-    return [f"lab: {text}" for text in state.resolved] if state.planned else []
-
-
-def is_scenario(item: pytest.Item) -> bool:
-    """Whether a test runs on a cell."""
-    return isinstance(item, pytest.Function) and CELL_FIXTURE in item.fixturenames
+    results = config.stash.get(RESULTS, None)
+    return [f"lab: {text}" for text in config.stash[SESSION].chosen()] if results and results.planned else []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -128,60 +127,20 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Give a scenario's report its verdict and message, and leave a bundle while its machine still exists."""
     report = yield
-    state = item.stash.get(SCENARIO, None)
-    if state is None:
+    if not is_scenario(item):
         return report
+    state = item.stash.get(SCENARIO, None)
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, UnsupportedError):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"unsupported: {error.what}")
-    elif report.failed:
+    elif report.failed and state:
         evidence.explain(item, state, report, error)
-    _note_verdict(item, state, report, error)
+    evidence.tell(report, state, error)
     return report
-
-
-def _note_verdict(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: BaseException | None) -> None:
-    session = item.config.stash[SESSION]
-    verdict = evidence.verdict_of(report, error)
-    if verdict is None or (report.when == "teardown" and item.nodeid in session.verdicts and verdict is Verdict.PASSED):
-        return
-    if report.when == "call" and verdict in (Verdict.LOST, Verdict.ERROR):
-        # pytest calls what fails in a test's body "failed"; a lost machine, a consumer that died, ... are errors, not
-        # failures of the driver.
-        report.when = "setup"
-    session.controls[item.nodeid] = state.controls
-    session.report(item.nodeid, verdict, str(error or ""))
 
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
     """A lost machine has a word of its own."""
-    verdict = dict(report.user_properties).get("verdict") if isinstance(report, pytest.TestReport) else None
-    return ("error", "L", "LOST") if verdict == Verdict.LOST and report.failed else None
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    state = config.stash[SESSION]
-    if not state.planned or config.option.collectonly:
-        return
-    verdicts = complete(state.planned, state.verdicts)
-    terminalreporter.section("verdicts")
-    for cell, count in tally(state.planned, verdicts).items():
-        terminalreporter.write_line(f"{cell}: {describe(count)}")
-    proved = sum(len(labels) for labels in state.controls.values())
-    terminalreporter.write_line(f"negative controls that failed as they should: {proved}")
-    for name, verdict in verdicts.items():
-        if verdict is Verdict.MISSING:
-            terminalreporter.write_line(f"missing: {name} was planned and never reported")
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run is green only when everything planned has reported, and every cell has shown something."""
-    state = session.config.stash[SESSION]
-    if not state.planned or session.config.option.collectonly or session.exitstatus not in (0, 5):
-        return
-    verdicts = complete(state.planned, state.verdicts)
-    silent = silent_cells(tally(state.planned, verdicts)) and not session.config.getoption("allow_unsupported")
-    if worst(verdicts.values()) or silent:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    outcome = evidence.Outcome.of(report) if isinstance(report, pytest.TestReport) else None
+    return ("error", "L", "LOST") if outcome and outcome.verdict is Verdict.LOST and report.failed else None

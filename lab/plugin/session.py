@@ -1,11 +1,11 @@
-"""One pytest session's lab: cells provisioned once, scenarios planned, their verdicts kept."""
+"""One pytest process's lab: its cells, resolved once and provisioned once, and the machines of its scenarios."""
 
 from __future__ import annotations
 
-import json
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ from lab.machines.record import reap
 from lab.matrix.cell import Cell, cells
 from lab.matrix.forks import Forks, started
 from lab.matrix.provision import Lab, Prepared
-from lab.matrix.runs import PLAN, RESULTS, CellFacts, write_cells
-from lab.matrix.verdict import Verdict
 from lab.plugin.tape import Tape
+from lab.plugin.worker import Worker, worker_of
 
 
 @dataclass
@@ -44,26 +43,37 @@ class Scenario:
 
 
 class Session:
-    """What the plugin keeps between hooks. The lab itself is made when the first scenario needs it."""
+    """What the plugin keeps between hooks. The lab itself is made when the first scenario needs it.
+
+    In a worker of a distributed run (`worker` is set) cells and kernels are the controller's, and notices go there.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._lab: Lab | None = None
-        self._cells: list[Cell] = []
         self._forks: Forks | None = None
+        self._cells: list[Cell] = []
+        self._resolved: dict[Cell, Choice | LabError] = {}
         self._prepared: dict[Cell, Prepared | LabError] = {}
-        self._choices: dict[Cell, Choice] = {}
-        self._facts: dict[str, CellFacts] = {}
         self._told: set[str] = set()
+        self._telling = threading.Lock()
         self.settings = _settings(config)
-        self.resolved: list[str] = []
-        self.planned: dict[str, str] = {}
-        self.verdicts: dict[str, Verdict] = {}
-        self.controls: dict[str, list[str]] = {}
-        self.folder = Path(config.getoption("bundle_dir")) / time.strftime("run-%Y%m%d-%H%M%S")
+        self.worker: Worker | None = worker_of(config)
+        self.folder = (
+            self.worker.folder
+            if self.worker
+            else Path(config.getoption("bundle_dir")) / time.strftime("run-%Y%m%d-%H%M%S")
+        )
+
+    @property
+    def asked(self) -> bool:
+        """Were cells asked for on the command line?"""
+        return any(self._config.getoption(name) for name in ("kernel", "arch", "driver"))
 
     def cells(self) -> list[Cell]:
         """The cells that were asked for, or the defaults. An archive is read only for `all` and ranges of kernels."""
+        if self.worker:
+            return self.worker.cells
         if not self._cells:
             chosen = {name: self._config.getoption(name) for name in ("kernel", "arch", "driver")}
             self._cells = cells(
@@ -84,32 +94,39 @@ class Session:
             self._lab = Lab(self.settings, self.notice)
         return self._lab
 
-    def start(self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool) -> Machine:
-        """A running machine for the scenario of that name, forked or booted; `made` is given it before it starts."""
-        forks = self.forks if self._config.getoption("vm") == "fork" and not boots else None
-        return started(self.lab, forks, prepared, name, made)
+    def resolved(self) -> Mapping[Cell, Choice | LabError]:
+        """The kernel of every cell, resolved once in a run; in its place the error where it merely cannot be reached,
+        which is the verdict of that cell alone. RequestError when a cell asks for what does not exist."""
+        if not self._resolved:
+            chosen = self.cells()
+            if self.worker:
+                found = self.lab.kernels.unpack(self.worker.kernels())
+            else:
+                found = [self._resolve(cell) for cell in chosen]
+            self._resolved = dict(zip(chosen, found, strict=True))
+        return self._resolved
 
-    @property
-    def forks(self) -> Forks:
-        if self._forks is None:
-            self._forks = Forks(self.lab)
-        return self._forks
+    def chosen(self) -> list[str]:
+        """The kernels that were resolved, a line each, for the user."""
+        return [
+            f"{cell.slug}: kernel {found.release} ({found.version}, {found.origin})"
+            for cell, found in self.resolved().items()
+            if not isinstance(found, LabError)
+        ]
 
-    def check(self, cell: Cell) -> None:
-        """RequestError when the cell asks for what does not exist. What merely cannot be reached shows later, as the
-        verdict of that cell alone."""
+    def packed(self) -> bytes:
+        """The kernels as workers take them."""
+        return self.lab.kernels.pack(list(self.resolved().values()))
+
+    def _resolve(self, cell: Cell) -> Choice | LabError:
         if cell.driver:
             find_driver(cell.driver)
-        self._facts[cell.slug] = CellFacts(cell.slug, cell.kernel, cell.arch.name, cell.driver)
         try:
-            choice = self.lab.kernels.resolve(cell.kernel, cell.arch)
-            self._choices[cell] = choice
-            self._note(cell, release=choice.release, version=choice.version, origin=choice.origin)
-            self.resolved.append(f"{cell.slug}: kernel {choice.release} ({choice.version}, {choice.origin})")
+            return self.lab.kernels.resolve(cell.kernel, cell.arch)
         except RequestError:
             raise
         except LabError as error:
-            self._prepared[cell] = error
+            return error
 
     def prepare(self, cell: Cell) -> Prepared:
         """The cell with everything made for it. What failed once fails again with the same cause, at once."""
@@ -124,47 +141,46 @@ class Session:
         return found
 
     def _prepare(self, cell: Cell) -> Prepared:
-        made = self.lab.prepare(cell, self._choices.get(cell))
-        self._note(
-            cell,
-            release=made.kernel.release,
-            version=made.kernel.version,
-            origin=made.kernel.origin,
-            driver_version=str(made.driver.provenance.get("version", "")) if made.driver else "",
-            compiler=str(made.driver.provenance.get("compiler", "")) if made.driver else "",
-            acceleration=str(made.acceleration.kind),
-            qemu=made.qemu.version,
-        )
-        write_cells(self.folder, self._facts)
-        return made
+        choice = self.resolved()[cell]
+        if isinstance(choice, LabError):
+            raise choice
+        return self.lab.prepare(cell, choice)
 
-    def _note(self, cell: Cell, **facts: str) -> None:
-        self._facts[cell.slug] = replace(self._facts[cell.slug], **facts)
+    def start(self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool) -> Machine:
+        """A running machine for the scenario of that name, forked or booted; `made` is given it before it starts."""
+        forks = self.forks if self._config.getoption("vm") == "fork" and not boots else None
+        return started(self.lab, forks, prepared, name, made)
+
+    @property
+    def forks(self) -> Forks:
+        if self._forks is None:
+            self._forks = Forks(self.lab)
+        return self._forks
 
     def notice(self, text: str) -> None:
-        """Tell the user something, once, while pytest has the terminal."""
+        """Tell the user something, once, while pytest has the terminal. Safe in any thread: workers' come in others."""
+        if self._config.get_verbosity() < 0:
+            return
+        with self._telling:
+            if text in self._told:
+                return
+            self._told.add(text)
+            if self.worker:
+                self.worker.notice(text)
+            else:
+                self._show(f"lab: {text}")
+
+    def _show(self, line: str) -> None:
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
-        if reporter is None or self._config.get_verbosity() < 0 or text in self._told:
+        if reporter is None:
             return
-        self._told.add(text)
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
-            reporter.write_line(f"lab: {text}")
-
-    def write_plan(self) -> None:
-        """Write down what shall run, before anything does."""
-        if self.planned:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / PLAN).write_text(json.dumps(self.planned, indent=1))
-            write_cells(self.folder, self._facts)
-
-    def report(self, name: str, verdict: Verdict, reason: str) -> None:
-        """Keep a scenario's verdict, in memory and on disk."""
-        self.verdicts[name] = verdict
-        row = {"scenario": name, "verdict": verdict, "reason": reason, "controls": self.controls.get(name, [])}
-        with (self.folder / RESULTS).open("a") as stream:
-            stream.write(json.dumps(row) + "\n")
+            if self._config.get_terminal_writer().width_of_current_line:
+                # Dots, or xdist's status: nothing that pytest knows as a line begun.
+                reporter.write_line("")
+            reporter.write_line(line)
 
 
 def _settings(config: pytest.Config) -> lab_settings.Settings:

@@ -181,6 +181,24 @@ def test_a_test_without_a_cell_is_nobodys_business(run: Any, pytester: pytest.Py
     assert not (pytester.path / "lab-bundles").exists()
 
 
+def test_a_scenario_that_its_author_skips_is_unsupported(run: Any) -> None:
+    result = run(PASSING + PASSING.replace("test_good", "test_other").replace("@", "@pytest.mark.skip('later')\n@"))
+    result.stdout.fnmatch_lines(["6.12-amd64-falco:kmod: 1 passed, 1 unsupported"])
+    assert result.ret == 0
+
+
+def test_a_fixture_that_fails_before_the_labs_own_is_an_error(run: Any, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import pytest\n@pytest.fixture(autouse=True)\ndef early(): raise ValueError('no')\n")
+    assert run(PASSING).ret == 1
+    assert set(results(pytester).values()) == {"error"}
+
+
+def test_scenarios_run_where_there_is_no_xdist(run: Any) -> None:
+    result = run(PASSING, "-p", "no:xdist")
+    result.stdout.fnmatch_lines(["6.12-amd64-falco:kmod: 1 passed"])
+    assert result.ret == 0
+
+
 def test_collecting_alone_leaves_nothing(run: Any, pytester: pytest.Pytester) -> None:
     assert run(PASSING, "--collect-only", "-q").ret == 0
     assert not (pytester.path / "lab-bundles").exists()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +15,14 @@ import pytest
 
 from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
-from lab.drivers.manifest import find_driver
 from lab.errors import CommandTimeoutError, ConsumerError, MachineLostError
+from lab.kernels import transfer
 from lab.machines.result import Result
 from lab.matrix.cell import Cell
 from lab.plugin.session import Session
 
+# xdist's, set in its workers only.
+WORKER = "PYTEST_XDIST_WORKER"
 EVENT = Event("openat", 1, 0, 10, 10, 1, b"cat", b"/usr/bin/cat", 3, {"name": b"/etc/hostname"})
 BOOT = b"[    0.000000] Linux version 6.12.1\r\n[    1.000000] scap: loading out-of-tree module taints kernel.\r\n"
 CUT = b"[    9.000000] ------------[ cut here ]------------\r\n"
@@ -105,8 +110,50 @@ class FakeForks:
         return machine
 
 
+@dataclass(frozen=True)
+class FakeChoice:
+    """A kernel that was resolved, `number` times until then in its process."""
+
+    request: str
+    number: int
+    release: str = "6.12.1-fake"
+    origin: str = "fake:archive"
+
+    @property
+    def version(self) -> str:
+        return f"{self.request}-{self.number}"
+
+
+class FakeKernels:
+    """Kernels that every request means; `unknown`, `errors` and `several` as in FakeLab."""
+
+    def __init__(self, lab: FakeLab) -> None:
+        self._lab = lab
+        self._resolved: Counter[str] = Counter()
+
+    def expand(self, text: str, _: object) -> list[str]:
+        found = self._lab.several[text]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def resolve(self, text: str, _: object) -> FakeChoice:
+        if WORKER in os.environ:
+            raise AssertionError("a worker resolved a kernel")
+        if text in self._lab.unknown:
+            raise self._lab.unknown[text]
+        self._resolved[text] += 1
+        return FakeChoice(text, self._resolved[text])
+
+    def pack(self, found: list[Any]) -> bytes:
+        return transfer.pack(found, {})
+
+    def unpack(self, data: bytes) -> list[Any]:
+        return transfer.unpack(data, {})
+
+
 class FakeLab:
-    """Makes fake machines; `prepare` and `check` raise `errors[kernel]` where there is one.
+    """Makes fake machines; `prepare` raises `errors[kernel]` where there is one, resolving it `unknown[kernel]`.
 
     `several` is what requests for several kernels mean, or the error when an archive is asked for it.
     """
@@ -117,26 +164,24 @@ class FakeLab:
         self.notice: Callable[[str], None] = lambda _: None
         self.unknown: dict[str, Exception] = {}
         self.several: dict[str, list[str] | Exception] = {}
-        self.kernels = SimpleNamespace(expand=self._expand)
+        self.kernels = FakeKernels(self)
         self.machines: list[FakeMachine] = []
         self.forks = FakeForks(self)
 
-    def _expand(self, text: str, _: object) -> list[str]:
-        found = self.several[text]
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def prepare(self, cell: Cell) -> Any:
+    def prepare(self, cell: Cell, choice: FakeChoice) -> Any:
         if cell.kernel in self.errors:
             raise self.errors[cell.kernel]
-        kernel = SimpleNamespace(exact="debian/6.12.1-cloud")
-        return SimpleNamespace(versions=lambda: {"cell": cell.slug}, kernel=kernel, driver=None, cell=cell)
-
-    def check(self, cell: Cell) -> None:
-        if cell.kernel in self.unknown:
-            raise self.unknown[cell.kernel]
-        find_driver(cell.driver)
+        kernel = SimpleNamespace(
+            exact="debian/6.12.1-cloud", release=choice.release, version=choice.version, origin=choice.origin
+        )
+        return SimpleNamespace(
+            versions=lambda: {"cell": cell.slug},
+            kernel=kernel,
+            driver=None,
+            cell=cell,
+            acceleration=SimpleNamespace(kind="tcg"),
+            qemu=SimpleNamespace(version="10.0"),
+        )
 
     def machine(self, *_: object) -> FakeMachine:
         self.machines.append(FakeMachine(self.folder))
@@ -146,20 +191,22 @@ class FakeLab:
         return SimpleNamespace(machine=machine, loaded=lambda: True)
 
 
-@pytest.fixture
-def fake_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
-    """The plugin's lab, replaced where it would reach for kernels and machines."""
-    lab = FakeLab(tmp_path)
+def install(lab: FakeLab, patch: pytest.MonkeyPatch) -> None:
+    """Put it in the place of the plugin's lab, where that would reach for kernels and machines."""
 
     def of(session: Session) -> FakeLab:
         lab.notice = session.notice
         return lab
 
-    monkeypatch.setattr(Session, "lab", property(of))
-    monkeypatch.setattr(Session, "forks", property(lambda _: lab.forks))
-    monkeypatch.setattr(Session, "prepare", lambda _, cell: lab.prepare(cell))
-    monkeypatch.setattr(Session, "check", lambda _, cell: lab.check(cell))
-    monkeypatch.setattr("lab.plugin.fixtures.Events", FakeEvents)
+    patch.setattr(Session, "lab", property(of))
+    patch.setattr(Session, "forks", property(lambda _: lab.forks))
+    patch.setattr("lab.plugin.fixtures.Events", FakeEvents)
     for name in ("KERNEL", "DRIVER", "ACCEL"):
-        monkeypatch.delenv(f"LAB_{name}", raising=False)
+        patch.delenv(f"LAB_{name}", raising=False)
+
+
+@pytest.fixture
+def fake_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
+    lab = FakeLab(tmp_path)
+    install(lab, monkeypatch)
     return lab
