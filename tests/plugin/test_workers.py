@@ -23,13 +23,15 @@ pytest_plugins = ["pytester"]
 
 # Makes a worker's lab a fake one, too.
 CONFTEST = f"""
-import os, sys
+import sys
 from pathlib import Path
 import pytest
-if "PYTEST_XDIST_WORKER" in os.environ:
-    sys.path.insert(0, {str(ROOT)!r})
-    from tests.support.fakelab import FakeLab, install
-    install(FakeLab(Path.cwd()), pytest.MonkeyPatch())
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        sys.path.insert(0, {str(ROOT)!r})
+        from tests.support.fakelab import FakeLab, install
+        install(FakeLab(Path.cwd(), in_worker=True), pytest.MonkeyPatch())
 """
 DIES = """
     import os, pathlib
@@ -77,7 +79,8 @@ def written(pytester: pytest.Pytester, name: str) -> str:
 def test_all_workers_run_scenarios_of_one_cell_and_the_summary_is_that_of_one_process(
     run: Run, pytester: pytest.Pytester
 ) -> None:
-    result = run(FOUR, "-v")
+    seen = "import pathlib; assert list(pathlib.Path('lab-bundles').glob('*/plan.json')), 'no plan'"
+    result = run("".join(named(name, seen) for name in ("one", "two", "three", "four")), "-v")
     result.stdout.fnmatch_lines(["6.12-amd64-falco:kmod: 4 passed", "negative controls that failed as they should: 4"])
     assert {line[:5] for line in result.outlines if "PASSED" in line} == {"[gw0]", "[gw1]"}
     assert result.ret == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +20,6 @@ from lab.machines.result import Result
 from lab.matrix.cell import Cell
 from lab.plugin.session import Session
 
-# xdist's, set in its workers only.
-WORKER = "PYTEST_XDIST_WORKER"
 EVENT = Event("openat", 1, 0, 10, 10, 1, b"cat", b"/usr/bin/cat", 3, {"name": b"/etc/hostname"})
 BOOT = b"[    0.000000] Linux version 6.12.1\r\n[    1.000000] scap: loading out-of-tree module taints kernel.\r\n"
 CUT = b"[    9.000000] ------------[ cut here ]------------\r\n"
@@ -138,7 +135,7 @@ class FakeKernels:
         return found
 
     def resolve(self, text: str, _: object) -> FakeChoice:
-        if WORKER in os.environ:
+        if self._lab.in_worker:
             raise AssertionError("a worker resolved a kernel")
         if text in self._lab.unknown:
             raise self._lab.unknown[text]
@@ -155,11 +152,13 @@ class FakeKernels:
 class FakeLab:
     """Makes fake machines; `prepare` raises `errors[kernel]` where there is one, resolving it `unknown[kernel]`.
 
-    `several` is what requests for several kernels mean, or the error when an archive is asked for it.
+    `several` is what requests for several kernels mean, or the error when an archive is asked for it. In a worker
+    nothing may be resolved.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, in_worker: bool = False) -> None:
         self.folder = folder
+        self.in_worker = in_worker
         self.errors: dict[str, Exception] = {}
         self.notice: Callable[[str], None] = lambda _: None
         self.unknown: dict[str, Exception] = {}
