@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,6 +30,30 @@ def _go_offline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.obj = ctx.obj.model_copy(update={"offline": True})
 
 
+def _give(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Put what the user has of a driver into the settings, where it is looked for."""
+    if value:
+        ctx.obj = ctx.obj.model_copy(update={str(parameter.name): value})
+
+
+_GIVEN = (
+    click.option(
+        "--driver-src",
+        type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+        metavar="DIR",
+        expose_value=False,
+        callback=_give,
+        help="A tree of the driver's sources, in place of its manifest's.",
+    ),
+    click.option(
+        "--artifact",
+        multiple=True,
+        metavar="NAME:MODE=PATH",
+        expose_value=False,
+        callback=_give,
+        help="The program that a driver's mode needs.",
+    ),
+)
 _KERNEL = click.option(
     "--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"
 )
@@ -44,7 +69,9 @@ _OFFLINE = click.option("--offline", is_flag=True, expose_value=False, callback=
 
 
 def _driver(when_none: str) -> Callable[..., Any]:
-    return click.option("--driver", default="", metavar="NAME:MODE", help=f"The driver to load; {when_none}.")
+    return click.option(
+        "--driver", default="", metavar="NAME[@VERSION][+OPTION]:MODE", help=f"The driver to load; {when_none}."
+    )
 
 
 @dataclass(frozen=True)
@@ -69,7 +96,7 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def packed(*args: Any, kernel: str, arch: str, driver: str, vm: str, **more: Any) -> Any:
         return command(*args, wanted=Wanted(kernel, arch, driver, vm), **more)
 
-    return _with(packed, _KERNEL, _ARCH, _driver("none when not given"), _VM, _OFFLINE)
+    return _with(packed, _KERNEL, _ARCH, _driver("none when not given"), *_GIVEN, _VM, _OFFLINE)
 
 
 def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,13 +106,18 @@ def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def packed(*args: Any, kernel: str, arch: str, driver: str, **more: Any) -> Any:
         return command(*args, wanted=Wanted(kernel, arch, driver, "fork"), **more)
 
-    return _with(packed, _KERNEL, _ARCH, _driver("the default one when not given"), _OFFLINE)
+    return _with(packed, _KERNEL, _ARCH, _driver("the default one when not given"), *_GIVEN, _OFFLINE)
 
 
 def _with(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def given_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options for what the user has of a driver, which then stands in its settings."""
+    return _with(command, *_GIVEN)
 
 
 def notice(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lab.drivers.manifest import Given
 from lab.errors import LabError, MachineLostError
 from lab.evidence.bundle import Failure, write_bundle
 from lab.matrix.cell import Cell
@@ -133,5 +134,6 @@ def explain_dead_worker(report: pytest.TestReport, worker: str, cell: Cell, conf
 def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config) -> str:
     """The one command that runs a scenario on its cell again, with the very kernel it had."""
     words = ["pytest", name.partition("[")[0], "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
+    words += Given.of(config.stash[SESSION].settings).words()
     words += ["--vm", "boot"] if config.getoption("vm") == "boot" else []
     return shlex.join(words)

@@ -10,7 +10,7 @@ from lab.errors import LabError, MachineLostError, UnsupportedError
 from lab.evidence.printk import parse_console
 from lab.evidence.splats import find_splats, unexpected
 from lab.matrix.verdict import Verdict
-from lab.plugin import evidence
+from lab.plugin import evidence, gaps
 from lab.plugin.controller import Controller, distribute
 from lab.plugin.controls import run_controls
 from lab.plugin.fixtures import (
@@ -25,6 +25,7 @@ from lab.plugin.fixtures import (
     printk,
     scenario,
 )
+from lab.plugin.gaps import SplatError
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.plan import CELL_FIXTURE, is_scenario, plan_of
 from lab.plugin.results import Results
@@ -33,10 +34,6 @@ from lab.plugin.session import Scenario, Session
 __all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
 
 RESULTS = pytest.StashKey[Results]()
-
-
-class SplatError(AssertionError):
-    """The kernel complained while the scenario ran: it fails, whatever it asserted."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -131,6 +128,8 @@ def pytest_runtest_makereport(
         return report
     state = item.stash.get(SCENARIO, None)
     error = call.excinfo.value if call.excinfo else None
+    if call.when == "call" and state:
+        gaps.judge(item, state, report, error)
     if isinstance(error, UnsupportedError):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"unsupported: {error.what}")

@@ -15,7 +15,7 @@ from lab import settings as lab_settings
 from lab.arches import Arch, host
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
-from lab.drivers.manifest import default_driver, find_driver
+from lab.drivers.manifest import Given, default_driver, find_driver
 from lab.errors import LabError, RequestError
 from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
@@ -120,7 +120,7 @@ class Session:
 
     def _resolve(self, cell: Cell) -> Choice | LabError:
         if cell.driver:
-            find_driver(cell.driver)
+            find_driver(cell.driver, Given.of(self.settings))
         try:
             return self.lab.kernels.resolve(cell.kernel, cell.arch)
         except RequestError:
@@ -184,5 +184,5 @@ class Session:
 
 
 def _settings(config: pytest.Config) -> lab_settings.Settings:
-    chosen = {name: config.getoption(name) for name in ("accel", "offline")}
+    chosen = {name: config.getoption(name) for name in ("accel", "offline", "driver_src", "artifact")}
     return lab_settings.load().model_copy(update={name: value for name, value in chosen.items() if value})

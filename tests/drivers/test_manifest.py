@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from lab.drivers.manifest import DRIVERS, find_driver, read_manifest
+from lab.drivers.manifest import DRIVERS, find_driver
+from lab.drivers.schema import (
+    Artifact,
+    ArtifactKind,
+    Consumer,
+    Gap,
+    Mode,
+    Option,
+    Program,
+    Source,
+    Version,
+    read_manifest,
+)
 from lab.errors import RequestError
 
 MANIFEST = """
@@ -53,6 +66,18 @@ def test_every_driver_of_the_labs_can_be_read_with_its_adapters(path: Path) -> N
         assert find_driver(f"{manifest.name}:{mode}").adapter()
 
 
+def test_the_documented_example_is_a_manifest(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", (DRIVERS.parent / "docs" / "drivers.md").read_text(), re.DOTALL)
+    assert example is not None
+    (tmp_path / "driver.toml").write_text(example[1])
+    manifest = read_manifest(tmp_path / "driver.toml")
+    assert set(manifest.modes) == {"kmod", "bpf", "tool"}
+    models = (Source, Program, Consumer, Option, Gap, Mode, Artifact, ArtifactKind, Version)
+    keys = {key for model in models for key in model.model_fields}
+    unsaid = {key for key in keys if not re.search(rf"\b{key}\b", example[1])}
+    assert unsaid == set(), "each key is shown or spoken of"
+
+
 def test_a_driver_of_the_labs_is_found_by_its_name() -> None:
     driver = find_driver("falco:kmod")
     assert (driver.name, driver.mode_name, driver.folder) == ("falco:kmod", "kmod", DRIVERS / "falco")
@@ -62,7 +87,7 @@ def test_a_driver_of_somebody_elses_is_found_by_its_path(folder: Path, monkeypat
     monkeypatch.chdir(folder)
     driver = find_driver("./driver.toml:kmod")
     assert (driver.name, driver.folder, driver.mode.module) == ("my-driver:kmod", folder, "mine")
-    assert driver.mode.consumer.sentinel_param == "name"
+    assert driver.consumer.sentinel_param == "name"
     assert driver.adapter().event(b"") is None
 
 
@@ -95,6 +120,27 @@ def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: st
         ('name = "my-driver"', "name = 1", "name"),
         ("check = []", 'check = "true"', "modes.kmod.check"),
         ("check = []", "check = []\nspelled = 1", "modes.kmod.spelled"),
+        ("adapter.py:Mine", "adapter.py", "modes.kmod.consumer.adapter"),
+        ('build = "kbuild"', 'build = "none"', "modes.kmod"),
+        ('build = "kbuild"', 'build = "co-re"', "modes.kmod"),
+        ("check = []", "check = []\nartifact = { describe = 'a program' }", "modes.kmod"),
+        ('load = [["insmod", "{module}"]]', "load = []", "modes.kmod"),
+        ('"/dev/mine"', '"{object}"', "modes.kmod"),
+        ('"/dev/mine"', '"{program}"', "modes.kmod"),
+        ('"openat"]', '"openat"]\ncounters = "USR2"', "modes.kmod.consumer.counters"),
+        ('"openat"]', '"openat"]\nclock = "monotonic"', "modes.kmod.consumer.clock"),
+        ('"openat"]', '"openat"]\nneeds = { api = "1.0" }', "modes.kmod.consumer.needs.api"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options."a+b"]\ndefines = ["X"]', "modes.kmod.options.a+b.[key]"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndefines = ["-rf"]', "modes.kmod.options.ab.defines.0"),
+        ('"openat"]', '"openat"]\n[[modes.kmod.gaps]]\nwhy = "it is"', "modes.kmod.gaps.0"),
+        ('"openat"]', '"openat"]\n[versions.1]\n', "the whole"),
+        ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.bpf = {}', "the whole"),
+        ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.kmod.x = 1', "versions.1.modes.kmod.x"),
+        (
+            '"openat"]',
+            '"openat"]\n[versions.1]\ndefault = true\nconsumer.adapter = "a"',
+            "versions.1.modes.kmod.consumer.adapter",
+        ),
         ('folder = "src"', 'folder = "src", foldr = 1', "modes.kmod.source.foldr"),
     ],
 )
@@ -112,7 +158,7 @@ def test_a_manifest_that_is_no_toml_is_named(folder: Path, content: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("py:Mine", "py:Other"), ("py:Mine", "py"), ("adapter.py", "absent.py"), ("adapter.py", "a.txt")]
+    ("old", "new"), [("py:Mine", "py:Other"), ("adapter.py", "absent.py"), ("adapter.py", "a.txt")]
 )
 def test_an_adapter_that_is_not_there_is_named(folder: Path, old: str, new: str) -> None:
     (folder / "a.txt").touch()

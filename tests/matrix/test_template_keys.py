@@ -46,7 +46,7 @@ class Bench:
             initrd=folder / "initrd",
             qemu=Qemu(("qemu",), (), "10.0.13", "the lab's own", "a binary"),
             acceleration=Acceleration(Accel.TCG, "a test"),
-            driver=DriverBuild(driver, folder / "scap.ko", "a build", {}),
+            driver=DriverBuild(driver, {"module": folder / "scap.ko"}, "a build", {}),
             sentinel=b"sentinel",
             agent=b"agent",
         )
@@ -82,7 +82,9 @@ class Bench:
             image=replace(self.prepared.image, disk=there / "root"),
             qemu=replace(self.prepared.qemu, command=("/another/qemu",)),
             driver=replace(
-                self.build, driver=find_driver(f"{there}/driver/driver.toml:kmod"), module=there / "scap.ko"
+                self.build,
+                driver=find_driver(f"{there}/driver/driver.toml:kmod"),
+                files={"module": there / "scap.ko"},
             ),
         )
 

@@ -14,6 +14,7 @@ import pytest
 
 from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
+from lab.drivers.schema import Gap
 from lab.errors import CommandTimeoutError, ConsumerError, MachineLostError
 from lab.kernels import transfer
 from lab.machines.result import Result
@@ -160,6 +161,7 @@ class FakeLab:
         self.folder = folder
         self.in_worker = in_worker
         self.errors: dict[str, Exception] = {}
+        self.gaps: tuple[Gap, ...] = ()
         self.notice: Callable[[str], None] = lambda _: None
         self.unknown: dict[str, Exception] = {}
         self.several: dict[str, list[str] | Exception] = {}
@@ -171,12 +173,20 @@ class FakeLab:
         if cell.kernel in self.errors:
             raise self.errors[cell.kernel]
         kernel = SimpleNamespace(
-            exact="debian/6.12.1-cloud", release=choice.release, version=choice.version, origin=choice.origin
+            exact="debian/6.12.1-cloud",
+            release=choice.release,
+            version=choice.version,
+            origin=choice.origin,
+            series="6.12",
+            arch=cell.arch,
+        )
+        driver = SimpleNamespace(
+            driver=SimpleNamespace(name=cell.driver, mode=SimpleNamespace(gaps=self.gaps)), provenance={}
         )
         return SimpleNamespace(
             versions=lambda: {"cell": cell.slug},
             kernel=kernel,
-            driver=None,
+            driver=driver,
             cell=cell,
             acceleration=SimpleNamespace(kind="tcg"),
             qemu=SimpleNamespace(version="10.0"),
