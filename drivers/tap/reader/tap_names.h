@@ -97,6 +97,8 @@ static const struct tap_described tap_described[] = {
 	{ .name = "exit_group", .arguments = 1, .argument = {
 		{ "code", TAP_KIND_INT },
 	} },
+	{ .name = "rt_sigreturn", .arguments = 0, .argument = {
+	} },
 	{ .name = "unlink", .arguments = 1, .argument = {
 		{ "name", TAP_KIND_PATH },
 	}, .copies = { 0 } },

@@ -94,7 +94,7 @@ SEC("kprobe/" #function)						\
 int tap_kprobe_##function(struct pt_regs *ctx)				\
 {									\
 	unsigned long name = 0;						\
-	READ(name, &HOOK_ARGUMENT_2(ctx));				\
+	PEEK(name, &HOOK_ARGUMENT_2(ctx));				\
 	tap_kernel_name((struct filename *)name);			\
 	return 0;							\
 }
@@ -117,8 +117,8 @@ int tap_kprobe_connect(struct pt_regs *ctx)
 {
 	unsigned long address = 0, len = 0;
 
-	READ(address, &HOOK_ARGUMENT_2(ctx));
-	READ(len, &HOOK_ARGUMENT_3(ctx));
+	PEEK(address, &HOOK_ARGUMENT_2(ctx));
+	PEEK(len, &HOOK_ARGUMENT_3(ctx));
 	tap_kernel_address((void *)address, len);
 	return 0;
 }

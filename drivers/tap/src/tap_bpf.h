@@ -15,7 +15,7 @@
 #include "tap_calls.h"
 
 /* Reads kernel memory that may not be there: then it is zero. */
-#define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), from)
+#define PEEK(to, from) bpf_probe_read_kernel(&(to), sizeof(to), from)
 
 #define OF_TASK_COMPAT (1u << 1)	/* x86: TS_COMPAT */
 #define OF_THREAD_32BIT (1u << 22)	/* arm64: TIF_32BIT */
@@ -98,12 +98,12 @@ static __always_inline __u8 tap_abi(void)
 #if defined(TAP_ARCH_X86)
 	__u32 status = 0;
 
-	READ(status, &task->thread_info.status);
+	PEEK(status, &task->thread_info.status);
 	return status & OF_TASK_COMPAT ? TAP_COMPAT : 0;
 #elif defined(TAP_ARCH_ARM64)
 	unsigned long flags = 0;
 
-	READ(flags, &task->thread_info.flags);
+	PEEK(flags, &task->thread_info.flags);
 	return flags & OF_THREAD_32BIT ? TAP_COMPAT : 0;
 #else
 	return 0;
@@ -135,22 +135,22 @@ static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
 {
 	if (abi & TAP_COMPAT) {
-		READ(args[0], &regs->bx);
-		READ(args[1], &regs->cx);
-		READ(args[2], &regs->dx);
-		READ(args[3], &regs->si);
-		READ(args[4], &regs->di);
-		READ(args[5], &regs->bp);
+		PEEK(args[0], &regs->bx);
+		PEEK(args[1], &regs->cx);
+		PEEK(args[2], &regs->dx);
+		PEEK(args[3], &regs->si);
+		PEEK(args[4], &regs->di);
+		PEEK(args[5], &regs->bp);
 #pragma unroll
 		for (int i = 0; i < TAP_ARGUMENTS; i++)
 			args[i] = (__u32)args[i];
 	} else {
-		READ(args[0], &regs->di);
-		READ(args[1], &regs->si);
-		READ(args[2], &regs->dx);
-		READ(args[3], &regs->r10);
-		READ(args[4], &regs->r8);
-		READ(args[5], &regs->r9);
+		PEEK(args[0], &regs->di);
+		PEEK(args[1], &regs->si);
+		PEEK(args[2], &regs->dx);
+		PEEK(args[3], &regs->r10);
+		PEEK(args[4], &regs->r8);
+		PEEK(args[5], &regs->r9);
 	}
 }
 
@@ -158,7 +158,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 {
 	unsigned long nr = 0;
 
-	READ(nr, &regs->orig_ax);
+	PEEK(nr, &regs->orig_ax);
 	return nr;
 }
 
@@ -168,7 +168,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
 {
-	READ(args[0], &regs->orig_x0);
+	PEEK(args[0], &regs->orig_x0);
 	bpf_probe_read_kernel(&args[1], 5 * sizeof(args[1]), &regs->regs[1]);
 	if (abi & TAP_COMPAT) {
 #pragma unroll
@@ -181,7 +181,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 {
 	__s32 nr = 0;
 
-	READ(nr, &regs->syscallno);
+	PEEK(nr, &regs->syscallno);
 	return nr;
 }
 
@@ -191,20 +191,21 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
 {
-	READ(args[0], &regs->orig_a0);
-	READ(args[1], &regs->a1);
-	READ(args[2], &regs->a2);
-	READ(args[3], &regs->a3);
-	READ(args[4], &regs->a4);
-	READ(args[5], &regs->a5);
+	PEEK(args[0], &regs->orig_a0);
+	PEEK(args[1], &regs->a1);
+	PEEK(args[2], &regs->a2);
+	PEEK(args[3], &regs->a3);
+	PEEK(args[4], &regs->a4);
+	PEEK(args[5], &regs->a5);
 }
 
 static __always_inline __u64 tap_number(struct pt_regs *regs)
 {
-	unsigned long nr = 0;
+	unsigned long nr = 0, cause = 0;
 
-	READ(nr, &regs->a7);
-	return nr;
+	PEEK(nr, &regs->a7);
+	PEEK(cause, &regs->cause);
+	return cause == -1ul ? cause : nr;
 }
 
 #define HOOK_ARGUMENT_2(regs) ((regs)->a1)
@@ -219,8 +220,8 @@ static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
 	__u64 owner = bpf_get_current_uid_gid();
 	__u32 ppid = 0;
 
-	READ(parent, &task->real_parent);
-	READ(ppid, &parent->tgid);
+	PEEK(parent, &task->real_parent);
+	PEEK(ppid, &parent->tgid);
 	event->kind = kind;
 	event->ts = bpf_ktime_get_boot_ns();
 	event->tid = (__u32)ids;
@@ -471,9 +472,9 @@ static __always_inline void tap_program_args(struct tap_slot *slot)
 	__u8 state = 0;
 	__u64 len;
 
-	READ(mm, &tap_current()->mm);
-	READ(first, &mm->arg_start);
-	READ(last, &mm->arg_end);
+	PEEK(mm, &tap_current()->mm);
+	PEEK(first, &mm->arg_start);
+	PEEK(last, &mm->arg_end);
 	if (!first || last <= first)
 		return;
 	field = tap_field(slot, TAP_OF_TASK, TAP_ABOUT_ARGS);
@@ -492,12 +493,12 @@ static __always_inline void tap_program_args(struct tap_slot *slot)
 		tap_close(slot, field, len, state);
 }
 
-#define READ_NS(into, proxy, member)			\
+#define PEEK_NS(into, proxy, member)			\
 	do {						\
 		void *found = 0;			\
 		__u32 inum = 0;				\
-		READ(found, &(proxy)->member);		\
-		READ(inum, tap_ns(found, member));	\
+		PEEK(found, &(proxy)->member);		\
+		PEEK(inum, tap_ns(found, member));	\
 		into = inum;				\
 	} while (0)
 
@@ -513,30 +514,30 @@ static __always_inline void tap_process(struct tap_process *process,
 	struct kernfs_node *node = 0;
 	struct user_namespace *user = 0;
 
-	READ(process->tid, &task->pid);
-	READ(process->pid, &task->tgid);
-	READ(parent, &task->real_parent);
+	PEEK(process->tid, &task->pid);
+	PEEK(process->pid, &task->tgid);
+	PEEK(parent, &task->real_parent);
 	bpf_probe_read_kernel(process->parent, sizeof(process->parent),
 			      &parent->comm);
-	READ(cred, &task->cred);
-	READ(process->uid, &cred->uid.val);
-	READ(process->euid, &cred->euid.val);
-	READ(process->gid, &cred->gid.val);
-	READ(process->egid, &cred->egid.val);
-	READ(process->caps, &cred->cap_effective);
-	READ(set, &task->cgroups);
-	READ(group, &set->dfl_cgrp);
-	READ(node, &group->kn);
-	READ(process->cgroup, &node->id);
-	READ(proxy, &task->nsproxy);
-	READ_NS(process->ns[0], proxy, mnt_ns);
-	READ_NS(process->ns[1], proxy, pid_ns_for_children);
-	READ_NS(process->ns[2], proxy, net_ns);
-	READ_NS(process->ns[3], proxy, uts_ns);
-	READ_NS(process->ns[4], proxy, ipc_ns);
-	READ_NS(process->ns[5], proxy, cgroup_ns);
-	READ(user, &cred->user_ns);
-	READ(process->ns[6], &user->ns.inum);
+	PEEK(cred, &task->cred);
+	PEEK(process->uid, &cred->uid.val);
+	PEEK(process->euid, &cred->euid.val);
+	PEEK(process->gid, &cred->gid.val);
+	PEEK(process->egid, &cred->egid.val);
+	PEEK(process->caps, &cred->cap_effective);
+	PEEK(set, &task->cgroups);
+	PEEK(group, &set->dfl_cgrp);
+	PEEK(node, &group->kn);
+	PEEK(process->cgroup, &node->id);
+	PEEK(proxy, &task->nsproxy);
+	PEEK_NS(process->ns[0], proxy, mnt_ns);
+	PEEK_NS(process->ns[1], proxy, pid_ns_for_children);
+	PEEK_NS(process->ns[2], proxy, net_ns);
+	PEEK_NS(process->ns[3], proxy, uts_ns);
+	PEEK_NS(process->ns[4], proxy, ipc_ns);
+	PEEK_NS(process->ns[5], proxy, cgroup_ns);
+	PEEK(user, &cred->user_ns);
+	PEEK(process->ns[6], &user->ns.inum);
 	process->status = 0;
 }
 
@@ -669,7 +670,8 @@ static __always_inline void tap_exit_plain(void *ctx, struct pt_regs *regs,
 	const struct tap_call *call;
 	__u64 nr = tap_number(regs);
 
-	if (tap_is_reader())
+	/* No call: what a signal had interrupted goes on. */
+	if ((long)nr < 0 || tap_is_reader())
 		return;
 	call = tap_row(tap_row_number(nr, abi));
 	tap_arguments(event.args, regs, abi);
@@ -736,7 +738,7 @@ static __always_inline void tap_kernel_name(const struct filename *name)
 	if (!(call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
 	    slot->last_name == (__u64)name)
 		return;
-	READ(text, &name->name);
+	PEEK(text, &name->name);
 	tap_kernel_string(slot, TAP_IN_KERNEL, slot->names, text);
 	slot->last_name = (__u64)name;
 	slot->names++;
@@ -789,7 +791,7 @@ static __always_inline void tap_task(void *ctx, __u8 kind,
 	all.field.arg = TAP_ABOUT_PROCESS;
 	tap_process(&all.process, about);
 	if (kind == TAP_EXIT) {
-		READ(status, &about->exit_code);
+		PEEK(status, &about->exit_code);
 		all.process.status = status;
 	}
 	tap_send(ctx, &all.event, sizeof(all));
@@ -812,7 +814,7 @@ static __always_inline void tap_exec(void *ctx, const struct linux_binprm *bprm)
 		slot->event.args[i] = 0;
 	tap_describe(&slot->event, TAP_EXEC);
 	tap_process_field(slot);
-	READ(name, &bprm->filename);
+	PEEK(name, &bprm->filename);
 	tap_kernel_string(slot, TAP_OF_TASK, TAP_ABOUT_FILE, name);
 	tap_program_args(slot);
 	used = slot->used;

@@ -16,6 +16,9 @@
 	[3] = { /* close */ \
 		.flags = TAP_CALL_TYPED, \
 	}, \
+	[15] = { /* rt_sigreturn */ \
+		.flags = TAP_CALL_TYPED | TAP_CALL_NO_RETURN, \
+	}, \
 	[41] = { /* socket */ \
 		.flags = TAP_CALL_TYPED, \
 	}, \
@@ -325,6 +328,9 @@
 	[170] = { /* setresgid */ \
 		.flags = TAP_CALL_TYPED, \
 	}, \
+	[173] = { /* rt_sigreturn */ \
+		.flags = TAP_CALL_TYPED | TAP_CALL_NO_RETURN, \
+	}, \
 	[190] = { /* vfork */ \
 		.flags = TAP_CALL_TYPED, \
 		.vfork = 1, \
@@ -514,6 +520,9 @@
 	}, \
 	[129] = { /* kill */ \
 		.flags = TAP_CALL_TYPED, \
+	}, \
+	[139] = { /* rt_sigreturn */ \
+		.flags = TAP_CALL_TYPED | TAP_CALL_NO_RETURN, \
 	}, \
 	[143] = { /* setregid */ \
 		.flags = TAP_CALL_TYPED, \
@@ -727,6 +736,9 @@
 	[170] = { /* setresgid */ \
 		.flags = TAP_CALL_TYPED, \
 	}, \
+	[173] = { /* rt_sigreturn */ \
+		.flags = TAP_CALL_TYPED | TAP_CALL_NO_RETURN, \
+	}, \
 	[190] = { /* vfork */ \
 		.flags = TAP_CALL_TYPED, \
 		.vfork = 1, \
@@ -912,6 +924,9 @@
 	}, \
 	[129] = { /* kill */ \
 		.flags = TAP_CALL_TYPED, \
+	}, \
+	[139] = { /* rt_sigreturn */ \
+		.flags = TAP_CALL_TYPED | TAP_CALL_NO_RETURN, \
 	}, \
 	[143] = { /* setregid */ \
 		.flags = TAP_CALL_TYPED, \

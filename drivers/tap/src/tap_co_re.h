@@ -162,6 +162,7 @@ struct pt_regs {
 	unsigned long a4;
 	unsigned long a5;
 	unsigned long a7;
+	unsigned long cause;
 	unsigned long orig_a0;
 };
 #endif
