@@ -107,7 +107,7 @@ def _known(kind: str, inputs: Mapping[str, Any], made: Mapping[str, Any], kernel
             words = f"{made['package']} {made['version']} ({made['suite']})"
         case "driver":
             origin = f"{made['package']} {made['version']}" if "package" in made else made["folder"]
-            words = f"{inputs['module']} of {origin} for {made['kernel']}"
+            words = f"{inputs['module'] or inputs['object']} of {origin} for {made['kernel']}"
         case "program":
             words = f"{inputs['name']} for {inputs['arch']}"
         case "oci":

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -186,6 +186,48 @@ def _run_logged(
         with process:
             _wait(process, deadline, None)
     return Completed(argv, process.returncode, log.read_bytes()[start:], b"")
+
+
+def run_shown(argv: Sequence[str], *, deadline: float, log: Path, output: Callable[[bytes], None]) -> Completed:
+    """As `run` with `log` and without `check`; what is printed goes to `output` too, as it comes."""
+    words = tuple(argv)
+    with log.open("ab") as stream:
+        start = stream.tell()
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_environment(None),
+            start_new_session=True,
+        )
+        pipe = cast(IO[bytes], process.stdout)
+
+        def copy() -> None:
+            while data := os.read(pipe.fileno(), 1 << 16):
+                stream.write(data)
+                with suppress(OSError):  # nobody looks any more; the log goes on
+                    output(data)
+
+        copier = threading.Thread(target=copy, name="output", daemon=True)
+        copier.start()
+        timer = threading.Timer(deadline, os.killpg, (process.pid, 9))
+        timer.start()
+        try:
+            copier.join()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            late = not timer.is_alive()
+            timer.cancel()
+            timer.join()
+            # Nobody has waited for it yet, so its number is nobody else's.
+            os.killpg(process.pid, 9)
+            copier.join()
+            pipe.close()
+            process.wait()
+    if late and process.returncode == -9:
+        raise DeadlineError(f"{Path(words[0]).name} did not end within {deadline:g} s")
+    return Completed(words, process.returncode, log.read_bytes()[start:], b"")
 
 
 def spawn(

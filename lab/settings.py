@@ -17,6 +17,8 @@ from lab.errors import RequestError
 # Programs are run in other folders than ours, where a relative path would lead elsewhere.
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
+_LISTS = frozenset({"artifact"})  # comma-separated in the environment
+
 
 class Settings(BaseModel):
     """What a user can set. Each field is `LAB_<NAME>` in the environment or `<name>` in lab.toml."""
@@ -25,6 +27,8 @@ class Settings(BaseModel):
 
     kernel: str = Field("6.12", description="default of --kernel")
     driver: str = Field("", description="default of --driver; empty: the driver whose manifest has a default_mode")
+    driver_src: Folder | None = Field(None, description="a tree of the driver's sources in place of its manifest's")
+    artifact: tuple[str, ...] = Field((), description="programs for drivers that need one: NAME:MODE=PATH")
     store: Folder = Field(
         default_factory=lambda: user_cache_path("kernel-lab"), description="where fetched and built things are kept"
     )
@@ -59,7 +63,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     for name in Settings.model_fields:
         value = environ.get(f"LAB_{name.upper()}")
         if value:
-            values[name] = value
+            values[name] = value.split(",") if name in _LISTS else value
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,10 +30,41 @@ def _go_offline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.obj = ctx.obj.model_copy(update={"offline": True})
 
 
+def _give(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Put what the user has of a driver into the settings, where it is looked for."""
+    if value:
+        ctx.obj = ctx.obj.model_copy(update={str(parameter.name): value})
+
+
+# What the user has of a driver.
+GIVEN_OPTIONS = (
+    click.option(
+        "--driver-src",
+        type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+        metavar="DIR",
+        expose_value=False,
+        callback=_give,
+        help="A tree of the driver's sources, in place of its manifest's.",
+    ),
+    click.option(
+        "--artifact",
+        multiple=True,
+        metavar="NAME:MODE=PATH",
+        expose_value=False,
+        callback=_give,
+        help="The program that a driver's mode needs.",
+    ),
+)
 _OPTIONS = (
     click.option("--kernel", default="", metavar="REQUEST", help="6.12, 6.12.107, 5.10-full, ...; lab kernel list"),
     click.option("--arch", default="", metavar="ARCH", help="Architecture; the host's own when not given."),
-    click.option("--driver", default="", metavar="NAME:MODE", help="The driver to load; none when not given."),
+    click.option(
+        "--driver",
+        default="",
+        metavar="NAME[@VERSION][+OPTION]:MODE",
+        help="The driver to load; none when not given.",
+    ),
+    *GIVEN_OPTIONS,
     click.option(
         "--vm",
         type=click.Choice(["fork", "boot"]),

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
+import secrets
 import shlex
-import signal
 from collections.abc import Sequence
+from functools import cached_property
 
 from lab.drivers.build import DriverBuild
 from lab.drivers.event import Counters, Event
-from lab.drivers.manifest import Mode
-from lab.errors import ConsumerError, LoadError
+from lab.drivers.manifest import Adapter, DriverMode
+from lab.drivers.marks import Stream, mark_until_seen
+from lab.drivers.schema import Consumer, Mode
+from lab.drivers.words import how_it_ended
+from lab.errors import CommandTimeoutError, ConsumerError, LoadError
+from lab.evidence.printk import parse_console
+from lab.evidence.splats import find_splats, unexpected
 from lab.images.cpio import CpioFile
 from lab.machines.machine import PAYLOAD, Machine
 
 _LOG_LINES = 8
-_BY_SIGNAL = 128  # as shells say it
 _LOAD_DEADLINE = 20.0
 _STOP_DEADLINE = 10.0
 _PORT = "/dev/virtio-ports/lab.events"
 _SAID = f"{PAYLOAD}/consumer.said"
 _PID = f"{PAYLOAD}/consumer.pid"
+_CLOCK = f"{PAYLOAD}/bin/lab-clock"
+_PROGRAMS = frozenset({"program", "artifact"})
 # The consumer's own shell: it writes the consumer's number down, and at its end how it ended, behind what it said.
 # $1 is the pid file, $2 standard error's file, $3 the port, the rest the command. env: what a shell starts with & would
 # ignore SIGINT, by which a consumer is ended.
@@ -38,15 +45,43 @@ echo "lab: ended with status $?" >>"$said"
 _FAULT = """
 [ -e "/proc/$(cat "$1")/exe" ] && exit
 for try in 1 2 3 4 5 6 7 8 9 10; do grep -q "^lab: ended with" "$2" && break; sleep 0.05; done
-echo gone; cat "$2"
+echo gone
+# An eBPF verifier's log has megabytes.
+if [ "$(wc -c <"$2")" -lt 65536 ]; then cat "$2"; else head -c 32768 "$2"; echo; tail -c 32768 "$2"; fi
 """
-_ENDED = re.compile(r"^lab: ended with status (\d+)$", re.MULTILINE)
+_STOP = """
+pid=$(cat "$1") || exit
+kill -INT "$pid"
+while [ -e "/proc/$pid" ]; do sleep 0.05; done
+tail -c 65536 "$2"
+"""
+# What it says on a signal, whole lines, behind what it had said before.
+_TELL = """
+pid=$(cat "$1") || exit
+before=$(wc -c <"$2")
+kill -USR1 "$pid" || exit
+until [ "$(wc -c <"$2")" -gt "$before" ] && [ -z "$(tail -c 1 "$2")" ]; do
+	[ -e "/proc/$pid/exe" ] || exit 1
+	sleep 0.01
+done
+tail -c "+$((before + 1))" "$2" | tail -c 65536
+"""
 
 
-def driver_payload(build: DriverBuild, sentinel: bytes) -> dict[str, CpioFile]:
-    """What a machine must be given at its boot, so that the driver can be deployed in it."""
-    module = {f"driver/{build.module.name}": CpioFile(build.module.read_bytes())} if build.module else {}
-    return {**module, "bin/lab-sentinel": CpioFile(sentinel, 0o755)}
+def driver_payload(build: DriverBuild, sentinel: bytes, clock: bytes) -> dict[str, CpioFile]:
+    """What a machine must be given at its boot, so that the driver can be deployed in it: `sentinel` and `clock` are
+    the lab's own programs."""
+    files = {
+        f"driver/{_name_of(build, word)}": CpioFile(path.read_bytes(), 0o755 if word in _PROGRAMS else 0o644)
+        for word, path in build.files.items()
+    }
+    own = {"bin/lab-sentinel": CpioFile(sentinel, 0o755)}
+    return {**files, **own, **({"bin/lab-clock": CpioFile(clock, 0o755)} if keeps_boot_time(build.driver) else {})}
+
+
+def keeps_boot_time(driver: DriverMode) -> bool:
+    """Whether its consumer's time stamps are off when the clock is set after it was started."""
+    return not driver.mute and driver.consumer.clock == "boot"
 
 
 def how_started() -> str:
@@ -57,20 +92,41 @@ def how_started() -> str:
 class Deployment:
     """A driver in one machine. Made by `deploy` or `resume`; gone with the machine."""
 
-    def __init__(self, machine: Machine, build: DriverBuild, *, consuming: bool = False) -> None:
+    def __init__(self, machine: Machine, build: DriverBuild, *, consuming: bool = False, shift: int = 0) -> None:
+        """`shift` (nanoseconds) is how far the guest's clock was moved since its running consumer was started."""
         self.machine = machine
         self.build = build
-        self.adapter = build.driver.adapter()
         self._consuming = consuming
+        self._shift = shift
 
     @property
     def mode(self) -> Mode:
         return self.build.driver.mode
 
+    @property
+    def consumer(self) -> Consumer:
+        """What prints the driver's events; UnsupportedError when nothing can."""
+        return self.build.driver.consumer
+
+    @cached_property
+    def adapter(self) -> Adapter:
+        """This deployment's own: adapters may keep what they read."""
+        return self.build.driver.adapter()
+
     def load(self) -> None:
-        """Load the driver and check that it is there; LoadError quotes the command and the kernel's last lines."""
+        """Load the driver and check that it is there; LoadError quotes the command and the kernel's last lines.
+
+        Where the consumer loads it, it is there when the consumer reports every CPU's events.
+        """
         for command in (*self.mode.load, *self.mode.check):
             self._demand(command, "does not load")
+        if not self.mode.loads_itself:
+            return
+        try:
+            self.begin()
+        except ConsumerError as error:
+            name, arch = self.build.driver.name, self.machine.spec.arch.name
+            raise LoadError(f"{name} does not load on {arch}: {error.what}\n{self._kernel_said()}") from error
 
     def unload(self) -> None:
         """Unload the driver, its consumer stopped first; LoadError as in `load`."""
@@ -79,43 +135,70 @@ class Deployment:
             self._demand(command, "cannot be unloaded")
 
     def loaded(self) -> bool:
-        """Whether the kernel lists the module; of a driver without one, whether its checks succeed."""
-        if not self.mode.module:
-            return all(self.machine.run(command, check=False).status == 0 for command in self.mode.check)
-        return self.machine.run(["test", "-d", f"/sys/module/{self.mode.module}"], check=False).status == 0
+        """Whether the kernel lists the module; of a driver without one, whether its checks succeed; of one that its
+        consumer loads, whether that runs."""
+        if self.mode.module:
+            return self.machine.run(["test", "-d", f"/sys/module/{self.mode.module}"], check=False).status == 0
+        if self.mode.loads_itself:
+            return self._consuming and not self.consumer_fault()
+        return all(self.machine.run(self._filled(command), check=False).status == 0 for command in self.mode.check)
+
+    def begin(self) -> None:
+        """Start the consumer and wait until it reports every CPU's events; ConsumerError when it does not."""
+        stream = Stream(self, self.consumer.order, start=self.machine.events.count())
+        self.start_consumer()
+        mark_until_seen(stream, f"/lab-{secrets.token_hex(4)}-first")
 
     def start_consumer(self) -> None:
         """Start the consumer unless it runs; it is ready only when a sentinel of the lab's has come through."""
         if self._consuming:
             return
-        command = self._filled(self.mode.consumer.command)
-        start = ["setsid", "-f", "sh", "-c", _START, "sh", _PID, _SAID, _PORT, *command]
-        self.machine.run(start)
-        self._consuming = True
+        command = self._filled(self.consumer.command)
+        self.machine.run(["setsid", "-f", "sh", "-c", _START, "sh", _PID, _SAID, _PORT, *command])
+        self._consuming, self._shift = True, 0
 
     def stop_consumer(self) -> Counters | None:
         """Stop the consumer and return what it says the driver counted; None when it ran not or did not say."""
         if not self._consuming:
             return None
         self._consuming = False
-        wait = f'pid=$(cat {_PID}) && kill -INT "$pid" && while [ -e "/proc/$pid" ]; do sleep 0.05; done; cat {_SAID}'
-        result = self.machine.run(["sh", "-c", wait], check=False, deadline=_STOP_DEADLINE)
-        return self.adapter.counters(result.stdout)
+        return self.adapter.counters(self._ask(_STOP, "did not end when it was interrupted"))
+
+    def counters(self) -> Counters | None:
+        """What the driver has counted until now, where its consumer can tell and go on; None where it cannot."""
+        if self.consumer.counters == "at-end":
+            return None
+        return self.adapter.counters(self._ask(_TELL, "did not tell the driver's counters on SIGUSR1"))
+
+    def final_counters(self, before: Counters | None) -> Counters | None:
+        """What the driver counted since `before`; of a consumer that tells at its end only, since its start, and then
+        it has ended."""
+        if self.consumer.counters == "at-end":
+            return self.stop_consumer()
+        now = self.counters()
+        if now is None or before is None:
+            return None
+        return Counters(now.events - before.events, now.drops - before.drops)
 
     def consumer_fault(self) -> str:
         """Why the consumer no longer runs, in its own words; empty while it does."""
         said = self.machine.run(["sh", "-c", _FAULT, "sh", _PID, _SAID], check=False).text
         return how_it_ended(said.removeprefix("gone\n")) if said.startswith("gone") else ""
 
+    def clock(self) -> int:
+        """How far the guest's clock is ahead of its time since boot, in nanoseconds."""
+        return int(self.machine.run([_CLOCK]).stdout)
+
     def event(self, line: bytes) -> Event | None:
         """The event in a line of the consumer's; ConsumerError when the adapter cannot read it."""
         try:
-            return self.adapter.event(line)
+            event = self.adapter.event(line)
         except Exception as error:  # whatever an adapter raises: a guest decides what it reads
             raise ConsumerError(
                 f"the adapter of {self.build.driver.name} cannot read {line[:200]!r}: {error}",
                 hint="the consumer and its adapter do not fit: look at both in the driver's folder",
             ) from error
+        return dataclasses.replace(event, ts=event.ts + self._shift) if event and self._shift else event
 
     def emit_sentinels(self, prefix: str) -> list[int]:
         """Make one event on every CPU that asks for PREFIX/CPU; returns the CPUs."""
@@ -128,28 +211,38 @@ class Deployment:
         if result.status == 0:
             return
         said = (result.stdout + result.stderr).decode(errors="replace").strip()
-        log = self.machine.run(["dmesg"], check=False).text.splitlines()[-_LOG_LINES:]
-        lines = "\n".join(f"  {line}" for line in log)
         raise LoadError(
             f"{self.build.driver.name} {what} on {self.machine.spec.arch.name}: {shlex.join(argv)} ended with status "
-            f"{result.status}: {said}\nThe kernel's last lines:\n{lines}"
+            f"{result.status}: {said}\n{self._kernel_said()}"
         )
 
+    def _ask(self, script: str, fault: str) -> bytes:
+        try:
+            return self.machine.run(
+                ["sh", "-c", script, "sh", _PID, _SAID], check=False, deadline=_STOP_DEADLINE
+            ).stdout
+        except CommandTimeoutError as error:
+            within = f"within {self.machine.scaled(_STOP_DEADLINE):.0f} s"
+            raise ConsumerError(f"the consumer of {self.build.driver.name} {fault} {within}") from error
+
+    def _kernel_said(self) -> str:
+        """The kernel's last lines, and before them what it complained of."""
+        log = self.machine.run(["dmesg"], check=False).stdout
+        lines = log.decode(errors="replace").splitlines()[-_LOG_LINES:]
+        splats = [f"The kernel complained: {splat.title}" for splat in unexpected(find_splats(parse_console(log)))]
+        return "\n".join([*splats[:1], "The kernel's last lines:", *(f"  {line}" for line in lines)])
+
     def _filled(self, command: Sequence[str]) -> list[str]:
-        if self.build.module is None:
-            return list(command)
-        place = f"{PAYLOAD}/driver/{self.build.module.name}"
-        return [word.replace("{module}", place) for word in command]
+        places = {f"{{{word}}}": f"{PAYLOAD}/driver/{_name_of(self.build, word)}" for word in self.build.files}
+        filled = list(command)
+        for place, path in places.items():
+            filled = [word.replace(place, path) for word in filled]
+        return filled
 
 
-def how_it_ended(said: str) -> str:
-    """A consumer's last words, and its status or the signal that ended it."""
-    ended = _ENDED.search(said)
-    status = int(ended[1]) if ended else -1
-    words = _ENDED.sub("", said).strip() or "it said nothing"
-    if status - _BY_SIGNAL in signal.valid_signals():
-        return f"signal {status - _BY_SIGNAL} ({signal.strsignal(status - _BY_SIGNAL)}): {words}"
-    return f"status {status}: {words}" if status >= 0 else words
+def _name_of(build: DriverBuild, word: str) -> str:
+    """A file's name in the guest. Processes are known by it: a program is called as what it is."""
+    return build.driver.manifest.name if word == "program" else build.files[word].name
 
 
 def deploy(machine: Machine, build: DriverBuild) -> Deployment:
@@ -159,6 +252,11 @@ def deploy(machine: Machine, build: DriverBuild) -> Deployment:
     return deployment
 
 
-def resume(machine: Machine, build: DriverBuild) -> Deployment:
-    """The deployment that a fork was saved with: the driver is loaded and its consumer runs."""
-    return Deployment(machine, build, consuming=True)
+def resume(machine: Machine, build: DriverBuild, clock: int | None = None) -> Deployment:
+    """The deployment that a fork was saved with: the driver is loaded and its consumer runs, if it has any.
+
+    `clock` is what `Deployment.clock` was when the consumer was started.
+    """
+    deployment = Deployment(machine, build)
+    shift = deployment.clock() - clock if clock is not None else 0
+    return Deployment(machine, build, consuming=not build.driver.mute, shift=shift)

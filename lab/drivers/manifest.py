@@ -1,21 +1,28 @@
-"""Manifests: everything the lab knows about a driver stands in its `driver.toml`."""
+"""Finding a driver: from NAME[@VERSION][+OPTION]:MODE to its manifest, in that version, built with those options."""
 
 from __future__ import annotations
 
 import importlib.util
-import tomllib
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
+from lab.drivers import artifact as artifacts
 from lab.drivers.event import Counters, Event
-from lab.errors import RequestError
+from lab.drivers.schema import Consumer, Manifest, Mode, Source, read_manifest
+from lab.errors import RequestError, UnsupportedError
+from lab.settings import Settings
+
+__all__ = ["DRIVERS", "Adapter", "DriverMode", "Manifest", "Mode", "Source", "find_driver", "read_manifest"]
 
 DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
+ALL = "all"
 
-_STRICT = ConfigDict(frozen=True, extra="forbid")
+_MANIFEST = "driver.toml"
+_FORM = "NAME[@VERSION][+OPTION]:MODE"
+_MORE = re.compile(r"^(?P<name>.*?)(?:@(?P<version>[^@+/]*))?(?P<options>(?:\+[^@+/]*)*)$", re.DOTALL)
 
 
 class Adapter(Protocol):
@@ -25,85 +32,86 @@ class Adapter(Protocol):
         """The event in a line, None for one that is not of interest; ValueError for what it cannot read."""
 
     def counters(self, said: bytes) -> Counters | None:
-        """The driver's counters from what the consumer said on standard error at its end, None if it did not."""
+        """The driver's counters from what the consumer said on standard error, None if it did not tell them."""
 
 
-class Source(BaseModel):
-    """Where a mode's sources are: a Debian package (with suite and folder in it) or a folder beside the manifest."""
+@dataclass(frozen=True)
+class Given:
+    """What the user has of a driver: a tree of its `source`, and programs by NAME:MODE."""
 
-    model_config = _STRICT
+    source: Path | None = None
+    artifacts: Mapping[str, Path] = field(default_factory=dict)
 
-    package: str = ""
-    suite: str = ""
-    folder: str
+    @classmethod
+    def of(cls, settings: Settings) -> Given:
+        """What is given in the settings; RequestError for an artifact that is not written as NAME:MODE=PATH."""
+        pairs = [text.partition("=") for text in settings.artifact]
+        for driver, _, path in pairs:
+            if not path or ":" not in driver:
+                raise RequestError(f"artifact {driver!r} is not written as NAME:MODE=PATH", hint="--artifact x:y=./z")
+        return cls(settings.driver_src, {driver: Path(path).expanduser().absolute() for driver, _, path in pairs})
 
-
-class Consumer(BaseModel):
-    """The program in the guest that prints the driver's events, one JSON object a line, on standard output."""
-
-    model_config = _STRICT
-
-    command: tuple[str, ...]
-    adapter: str = Field(description="FILE.py:CLASS, beside the manifest")
-    sentinel: tuple[str, ...] = Field(description="event types in which the lab's own marks are reported")
-    sentinel_param: str = "name"
-
-
-class Mode(BaseModel):
-    """One way of building and loading a driver. {module} in a command is the built module's path in the guest."""
-
-    model_config = _STRICT
-
-    source: Source | None = None
-    build: Literal["kbuild", "none"]
-    module: str = Field("", description="the module's name, as lsmod shows it")
-    load: tuple[tuple[str, ...], ...]
-    check: tuple[tuple[str, ...], ...]
-    unload: tuple[tuple[str, ...], ...]
-    needs_config: tuple[str, ...] = ()
-    minimum_kernel: dict[str, str] = Field(description="by architecture; one that is absent is unsupported")
-    consumer: Consumer
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        for name in ("source", "module"):
-            if bool(getattr(self, name)) != (self.build == "kbuild"):
-                raise ValueError(f"{name} is what kbuild needs, and nothing else does")
-        return self
-
-
-class Manifest(BaseModel):
-    """A whole `driver.toml`."""
-
-    model_config = _STRICT
-
-    name: str
-    description: str
-    homepage: str = ""
-    default_mode: str = Field("", description="set in the one driver that is taken when none is asked for")
-    modes: dict[str, Mode]
+    def words(self) -> list[str]:
+        """The options that give the same again."""
+        source = ["--driver-src", str(self.source)] if self.source else []
+        return [*source, *(word for name, path in self.artifacts.items() for word in ("--artifact", f"{name}={path}"))]
 
 
 @dataclass(frozen=True)
 class DriverMode:
-    """A driver in one of its modes, as asked for: `folder` is where its manifest lies."""
+    """A driver in one of its modes, as asked for: `folder` is where its manifest lies, `mode` how it is in `version`.
+
+    `source` is a tree of the user's in place of the manifest's source, `artifact` the program that he gave.
+    """
 
     request: str
     manifest: Manifest
     mode_name: str
     folder: Path
-
-    @property
-    def mode(self) -> Mode:
-        return self.manifest.modes[self.mode_name]
+    mode: Mode
+    version: str = ""
+    options: tuple[str, ...] = ()
+    source: Path | None = None
+    artifact: Path | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.manifest.name}:{self.mode_name}"
+        """As it is asked for, without what goes without saying."""
+        version = f"@{self.version}" if self.version != self.manifest.default_version else ""
+        return "".join([self.manifest.name, version, *(f"+{option}" for option in self.options), ":", self.mode_name])
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """What its options give to the compiler."""
+        return tuple(f"-D{word}" for option in self.options for word in self.mode.options[option].defines)
+
+    @property
+    def mute(self) -> str:
+        """Why its events cannot be read, as a sentence; empty when they can."""
+        consumer = self.mode.consumer
+        if consumer is None:
+            return f"{self.name} has no consumer (its manifest)"
+        if self.source or not self.version:
+            return ""
+        provided = self.manifest.versions[self.version].provides
+        for interface, needed in consumer.needs.items():
+            there = provided.get(interface, "")
+            if there and not fits(there, needed):
+                reader = f"{' '.join(consumer.packages) or consumer.command[0]} of {consumer.suite or 'the lab'}"
+                what = f"{self.manifest.name} {self.version} has {interface} version {there}, and its consumer"
+                return f"{what} ({reader}) needs {needed}: its events cannot be read"
+        return ""
+
+    @property
+    def consumer(self) -> Consumer:
+        """What prints its events; UnsupportedError when nothing can."""
+        if self.mute or self.mode.consumer is None:
+            raise UnsupportedError(self.mute)
+        return self.mode.consumer
 
     def adapter(self) -> Adapter:
         """A fresh adapter, from the file beside the manifest."""
-        file, _, name = self.mode.consumer.adapter.partition(":")
+        file, _, name = self.consumer.adapter.partition(":")
         path = self.folder / file
         spec = importlib.util.spec_from_file_location(f"lab_adapter_{self.manifest.name.replace('-', '_')}", path)
         if spec is None or spec.loader is None:
@@ -116,45 +124,110 @@ class DriverMode:
             raise RequestError(f"adapter {name!r} of {path} cannot be loaded: {error}", hint="correct it") from error
 
 
-def find_driver(request: str) -> DriverMode:
-    """`NAME:MODE` of the lab's own drivers, or `PATH/driver.toml:MODE`; RequestError lists what there is."""
-    name, _, mode = request.rpartition(":")
-    if not name:
-        raise RequestError(f"driver {request!r} names no mode", hint="write it as NAME:MODE; " + _known())
-    path = Path(name) if name.endswith(".toml") else DRIVERS / name / "driver.toml"
-    if not path.is_file():
-        raise RequestError(f"unknown driver {name!r}", hint=_known())
+def fits(provided: str, needed: str) -> bool:
+    """Whether an interface "major.minor.patch" is what is needed: the same major, and the rest at least."""
+    there, least = (tuple(int(word) for word in text.split(".")) for text in (provided, needed))
+    return there[0] == least[0] and there[1:] >= least[1:]
+
+
+def find_driver(request: str, given: Given | None = None) -> DriverMode:
+    """The driver that `NAME[@VERSION][+OPTION]:MODE` or `PATH/driver.toml...:MODE` means, with what the user gives.
+
+    RequestError lists what there is. Without `given`, a program that must be given is not asked for.
+    """
+    path, version, options, mode = _parse(request)
     manifest = read_manifest(path)
-    if mode not in manifest.modes:
-        raise RequestError(f"driver {name} has no mode {mode!r}", hint=f"it has: {', '.join(manifest.modes)}")
-    return DriverMode(request, manifest, mode, path.resolve().parent)
+    _demand_known("mode", mode, manifest.modes, manifest.name)
+    if version:
+        _demand_known("version", version, manifest.versions, manifest.name)
+    version = version or manifest.default_version
+    found = manifest.mode(mode, version)
+    for option in options:
+        _demand_known("option", option, found.options, f"{manifest.name}:{mode}")
+    plain = DriverMode(request, manifest, mode, path.resolve().parent, found, version, options)
+    return plain if given is None else _with(plain, given)
+
+
+def find_drivers(text: str) -> list[str]:
+    """The requests in a comma-separated list, each once: `all` means every mode of the lab's own drivers that needs
+    nothing from the user, NAME:all every such mode of one."""
+    found: list[str] = []
+    for word in (word.strip() for word in text.split(",")):
+        name, _, mode = word.rpartition(":")
+        if word == ALL:
+            found += [request for path in _own() for request in _every(read_manifest(path), "")]
+        elif mode == ALL and name:
+            found += _every(read_manifest(_path(name)), name)
+        elif word:
+            found.append(word)
+    return list(dict.fromkeys(found))
 
 
 def default_driver() -> str:
     """The request for the driver that is taken when none is asked for: the first manifest with a default_mode."""
-    for path in sorted(DRIVERS.glob("*/driver.toml")):
+    for path in _own():
         manifest = read_manifest(path)
         if manifest.default_mode:
             return f"{manifest.name}:{manifest.default_mode}"
-    raise RequestError("no driver is the default", hint="--driver NAME:MODE; " + _known())
+    raise RequestError("no driver is the default", hint=f"--driver {_FORM}; " + _known())
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest in that file; RequestError says which key is wrong."""
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text())
-        return Manifest.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"manifest {path}: {key}: {first['msg']}", hint="correct that key") from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"manifest {path} cannot be read: {error}", hint="correct the file") from error
+def own_drivers() -> list[tuple[Path, Manifest]]:
+    """The lab's own drivers: their folders and manifests."""
+    return [(path.parent, read_manifest(path)) for path in _own()]
+
+
+def _with(driver: DriverMode, given: Given) -> DriverMode:
+    values = {**vars(driver), "source": given.source if driver.mode.source else None}
+    wanted = driver.mode.artifact
+    if wanted is None:
+        return DriverMode(**values)
+    plain = f"{driver.manifest.name}:{driver.mode_name}"
+    path = given.artifacts.get(driver.request) or given.artifacts.get(plain)
+    if path is None:
+        raise RequestError(
+            f"{driver.name} needs a program that you give it: {wanted.describe}", hint=f"--artifact {plain}=PATH"
+        )
+    kind = artifacts.kind_of(path, wanted, driver.name)
+    if kind:
+        values["mode"] = driver.manifest.mode(driver.mode_name, driver.version, wanted.kinds[kind].consumer)
+    return DriverMode(**{**values, "artifact": path})
+
+
+def _parse(request: str) -> tuple[Path, str, tuple[str, ...], str]:
+    """The manifest, the version, the options and the mode in a request; RequestError when it is none."""
+    front, _, mode = request.rpartition(":")
+    if not front:
+        raise RequestError(f"driver {request!r} names no mode", hint=f"write it as {_FORM}; " + _known())
+    # A path may hold any character, what stands behind the file's name may not.
+    head, file, tail = front.rpartition(".toml")
+    match = _MORE.fullmatch(tail if file else front)
+    name = f"{head}{file}{match['name'] if match else ''}"
+    options = tuple(word for word in (match["options"] if match else "").split("+") if word)
+    return _path(name), (match and match["version"]) or "", options, mode
+
+
+def _path(name: str) -> Path:
+    path = Path(name) if name.endswith(".toml") else DRIVERS / name / _MANIFEST
+    if not path.is_file():
+        raise RequestError(f"unknown driver {name!r}", hint=_known())
+    return path
+
+
+def _demand_known(what: str, name: str, there: Mapping[str, object], whose: str) -> None:
+    if name not in there:
+        hint = f"it has: {', '.join(there)}" if there else f"it has no {what}s"
+        raise RequestError(f"driver {whose} has no {what} {name!r}", hint=hint)
+
+
+def _every(manifest: Manifest, name: str) -> list[str]:
+    return [f"{name or manifest.name}:{mode}" for mode, found in manifest.modes.items() if found.artifact is None]
+
+
+def _own() -> Sequence[Path]:
+    return sorted(DRIVERS.glob(f"*/{_MANIFEST}"))
 
 
 def _known() -> str:
-    names = []
-    for path in sorted(DRIVERS.glob("*/driver.toml")):
-        manifest = read_manifest(path)
-        names += [f"{manifest.name}:{mode}" for mode in manifest.modes]
+    names = [f"{manifest.name}:{mode}" for _, manifest in own_drivers() for mode in manifest.modes]
     return "there are: " + ", ".join(names) + ", or the path of a driver.toml with :MODE behind it"

@@ -11,7 +11,7 @@ from typing import Any
 from lab import arches
 from lab.images.recipe import RECIPES, read_recipe
 from lab.images.roots import RootWish, get_root
-from lab.process import Completed, run, which
+from lab.process import Completed, run, run_shown, which
 from lab.settings import Settings
 from lab.store import Store
 
@@ -35,12 +35,16 @@ class Builder:
         deadline: float,
         log: Path | None = None,
         mounts: Mapping[str, Path] = _NOTHING,
+        output: Callable[[bytes], None] | None = None,
     ) -> Completed:
         """Run a program in the root, in `work`, which is /build there; the status is the caller's to judge.
 
-        `mounts` (path there -> folder here) are read-only.
+        `mounts` (path there -> folder here) are read-only; `output` gets what goes into the log, as it comes.
         """
-        return run(command_in(self.root, argv, work, mounts), deadline=deadline, log=log, check=False)
+        command = command_in(self.root, argv, work, mounts)
+        if log and output:
+            return run_shown(command, deadline=deadline, log=log, output=output)
+        return run(command, deadline=deadline, log=log, check=False)
 
 
 def command_in(root: Path, argv: Sequence[str], work: Path, mounts: Mapping[str, Path] = _NOTHING) -> list[str]:

@@ -14,7 +14,7 @@ from lab.images.builder import Builder, builder_root
 from lab.settings import Settings
 from lab.store import Store, file_digest
 
-_FLAGS = ("-static", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread")
+FLAGS = ("-static", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread")
 _DEADLINE = 120.0
 _FIRST_ERROR = re.compile(r"^.*\berror: .*$|^.*undefined reference.*$", re.MULTILINE)
 
@@ -31,7 +31,7 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
 
     def fill(folder: Path) -> dict[str, Any]:
         shutil.copy(source, folder)
-        command = [f"{arch.prefix if cross else ''}gcc", *_FLAGS, "-o", source.stem, source.name]
+        command = [f"{arch.prefix if cross else ''}gcc", *FLAGS, "-o", source.stem, source.name]
         done = builder.run(command, work=folder, deadline=_DEADLINE)
         if done.status != 0:
             output = (done.stdout + done.stderr).decode(errors="replace")

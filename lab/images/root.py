@@ -34,18 +34,29 @@ class Image:
     packages: dict[str, str]
 
 
-def guest_image(arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Image:
-    """The image of recipe `images/guest`, made when it is not in the store or its recipe changed."""
+def guest_image(
+    arch: Arch,
+    store: Store,
+    settings: Settings,
+    notice: Callable[[str], None],
+    *,
+    suite: str = "",
+    extra: tuple[str, ...] = (),
+) -> Image:
+    """The image of recipe `images/guest`, with `extra` packages, of the recipe's suite or of `suite`; made when it is
+    not in the store or its recipe changed."""
     folder = RECIPES / "guest"
     recipe = read_recipe(folder / "recipe.toml")
+    suite = suite or recipe.suite
+    more = f", with {', '.join(extra)} of {suite}" if extra else ""
     wish = RootWish(
         kind="image",
         name="guest",
-        suite=recipe.suite,
-        packages=recipe.package_names(),
+        suite=suite,
+        packages=tuple(sorted({*recipe.package_names(), *extra})),
         arch=arch,
         inputs={"files": content_digest(folder / "files"), "arch": arch.name, "layout": 2},
-        notice=f"making the guest's root image for {arch.name}",
+        notice=f"making the guest's root image for {arch.name}{more}",
     )
 
     def complete(place: Path) -> dict[str, Any]:
@@ -54,7 +65,7 @@ def guest_image(arch: Arch, store: Store, settings: Settings, notice: Callable[[
         shutil.copy(tree / "usr/bin/busybox", place / "busybox")
         _make_disk(tree, place / "root.ext4", place / "mke2fs.log")
         shutil.rmtree(tree)
-        return {"suite": recipe.suite}
+        return {"suite": suite}
 
     entry = get_root(wish, store, settings, notice, complete)
     return Image(

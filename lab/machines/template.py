@@ -42,12 +42,14 @@ class TemplateError(LabError):
 @dataclass(frozen=True)
 class Template:
     """A saved machine's files. `cut`: what its events port sent ended in the middle of a line. `serial` tells it from
-    others made from the same."""
+    others made from the same. `clock` is how far its clock was ahead of its time since boot, in nanoseconds, where its
+    driver's consumer goes by that."""
 
     key: str
     folder: Path
     cut: bool
     serial: str = ""
+    clock: int | None = None
 
     @property
     def state(self) -> Path:

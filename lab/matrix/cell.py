@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lab import arches
 from lab.arches import Arch
+from lab.drivers.manifest import find_drivers
 from lab.kernels import request
 
 
@@ -38,7 +39,7 @@ def cells(kernels: str, arch_names: str, drivers: str, expand: Callable[[str, Ar
         for text in request.split(kernels)
         for arch in chosen
         for kernel in (expand(text, arch) if request.means_several(text) else [text])
-        for driver in split_list(drivers)
+        for driver in find_drivers(drivers)
     ]
     return list(dict.fromkeys(found))  # a range may hold what stands beside it
 

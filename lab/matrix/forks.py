@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.drivers.capture import Events
-from lab.drivers.deploy import deploy, how_started, resume
+from lab.drivers.deploy import deploy, how_started, keeps_boot_time
 from lab.errors import CommandTimeoutError, ConsumerError, LabError, LoadError, MachineLostError
 from lab.machines import template as templates
 from lab.machines.fork import Fork
@@ -84,11 +84,11 @@ class Forks:
         driver: dict[str, Any] = {}
         if prepared.driver:
             of = prepared.driver.driver
-            adapter = of.folder / of.mode.consumer.adapter.partition(":")[0]
+            consumer = None if of.mute else of.consumer
             driver = {
                 "build": prepared.driver.key,
-                "mode": of.mode.model_dump(mode="json"),
-                "adapter": file_digest(adapter),
+                "mode": of.mode.model_dump(mode="json", exclude={"gaps"}),
+                "adapter": file_digest(of.folder / consumer.adapter.partition(":")[0]) if consumer else "",
                 "started": how_started(),
             }
         payload = self._lab.payload(prepared)
@@ -107,10 +107,11 @@ class Forks:
         """Save a machine that restores into the folder: one that does not is thrown away, and made again once."""
         self._lab.notice(f"saving a template of {prepared.cell.slug}")
         for again in (True, False):
-            saved = Template(key, folder, self._save(prepared, folder))
+            cut, clock = self._save(prepared, folder)
+            saved = Template(key, folder, cut, clock=clock)
             try:
                 self._prove(prepared, saved)
-                return {**prepared.versions(), "cut": saved.cut, "serial": secrets.token_hex(8)}
+                return {**prepared.versions(), "cut": cut, "clock": clock, "serial": secrets.token_hex(8)}
             except (TemplateError, *_GUESTS_FAULT) as error:
                 if not again:
                     raise TemplateError(
@@ -121,13 +122,19 @@ class Forks:
                     path.unlink()
         raise AssertionError("unreachable")
 
-    def _save(self, prepared: Prepared, folder: Path) -> bool:
+    def _save(self, prepared: Prepared, folder: Path) -> tuple[bool, int | None]:
+        """Save a machine into the folder; returns a template's `cut` and `clock`."""
+        clock = None
         spec = templates.savable(self._lab.spec(prepared), folder)
         with self._lab.machine(prepared, "template", spec) as machine:
             machine.start(anonymous=True)
             if prepared.driver:
-                Events(deploy(machine, prepared.driver)).begin()
-            return templates.save(machine, folder)
+                deployment = deploy(machine, prepared.driver)
+                if not prepared.driver.driver.mute:
+                    deployment.begin()
+                if keeps_boot_time(prepared.driver.driver):
+                    clock = deployment.clock()
+            return templates.save(machine, folder), clock
 
     def _prove(self, prepared: Prepared, saved: Template) -> None:
         """Restore it once: it must answer, time must pass in it, and its driver's events must come, none lost."""
@@ -136,8 +143,9 @@ class Forks:
             fork.start()
             with contextlib.ExitStack() as stack:
                 seen = None
-                if prepared.driver:
-                    seen = stack.enter_context(Events(resume(fork, prepared.driver)).capture())
+                if prepared.driver and not prepared.driver.driver.mute:
+                    deployment = self._lab.deploy(fork, prepared)
+                    seen = stack.enter_context(Events(deployment).capture())
                 if fork.run(["sh", "-c", _TICK], check=False, deadline=_DEADLINE).status != 0:
                     raise MachineLostError("no time passes in the restored guest")
             if seen is not None and (seen.counters is None or seen.counters.drops):
@@ -165,4 +173,4 @@ def started(
 
 def _template(entry: Entry) -> Template:
     made = entry.provenance
-    return Template(entry.key, entry.files, bool(made["cut"]), str(made["serial"]))
+    return Template(entry.key, entry.files, bool(made["cut"]), str(made["serial"]), made.get("clock"))

@@ -9,8 +9,9 @@ from typing import Any
 
 from lab.arches import Arch
 from lab.drivers.build import DriverBuild, build_driver, demand_supported
-from lab.drivers.deploy import Deployment, deploy, driver_payload, resume
-from lab.drivers.manifest import find_driver
+from lab.drivers.deploy import Deployment, deploy, driver_payload, keeps_boot_time, resume
+from lab.drivers.manifest import DriverMode, Given, find_driver
+from lab.errors import UnsupportedError
 from lab.images.cpio import CpioFile
 from lab.images.initrd import make_initrd
 from lab.images.programs import build_program
@@ -41,6 +42,7 @@ class Prepared:
     driver: DriverBuild | None
     sentinel: bytes
     agent: bytes
+    clock: bytes = b""
 
     def versions(self) -> dict[str, Any]:
         """Everything that decides what runs, for headers and bundles."""
@@ -69,13 +71,15 @@ class Lab:
 
         UnsupportedError before anything is built when it cannot be.
         """
-        driver = find_driver(cell.driver) if cell.driver else None
+        driver = find_driver(cell.driver, Given.of(self.settings)) if cell.driver else None
         kernel = (choice or self.kernels.resolve(cell.kernel, cell.arch)).fetch()
         if driver:
             demand_supported(driver, kernel)
+            if driver.mute and driver.mode.loads_itself:
+                raise UnsupportedError(driver.mute)
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)
         acceleration = choose(self.settings.accel, cell.arch, qemu.command, self.store)
-        image = guest_image(cell.arch, self.store, self.settings, self.notice)
+        image = self._image(driver, cell.arch)
         return Prepared(
             cell=cell,
             kernel=kernel,
@@ -86,7 +90,14 @@ class Lab:
             driver=build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None,
             sentinel=self._own_program("lab-sentinel", cell.arch) if driver else b"",
             agent=self._own_program("lab-agent", cell.arch),
+            clock=self._own_program("lab-clock", cell.arch) if driver and keeps_boot_time(driver) else b"",
         )
+
+    def _image(self, driver: DriverMode | None, arch: Arch) -> Image:
+        """The guest's, with what the driver's consumer needs."""
+        consumer = driver.mode.consumer if driver and not driver.mute else None
+        suite, extra = (consumer.suite, consumer.packages) if consumer else ("", ())
+        return guest_image(arch, self.store, self.settings, self.notice, suite=suite, extra=extra)
 
     def program(self, source: Path, arch: Arch) -> Path:
         """A small static C program for guests of `arch`."""
@@ -112,7 +123,7 @@ class Lab:
         """What a machine of that cell is given when it boots, by its path in PAYLOAD."""
         payload = {"bin/lab-agent": CpioFile(prepared.agent, 0o755)}
         if prepared.driver:
-            payload |= driver_payload(prepared.driver, prepared.sentinel)
+            payload |= driver_payload(prepared.driver, prepared.sentinel, prepared.clock)
         return payload
 
     def machine(self, prepared: Prepared, purpose: str, spec: MachineSpec | None = None) -> Machine:
@@ -123,4 +134,6 @@ class Lab:
     def deploy(self, machine: Machine, prepared: Prepared) -> Deployment:
         """The cell's driver, loaded in that machine: a fork has it already."""
         assert prepared.driver is not None, "the cell has no driver"  # noqa: S101 - a caller's mistake
-        return (resume if isinstance(machine, Fork) else deploy)(machine, prepared.driver)
+        if isinstance(machine, Fork):
+            return resume(machine, prepared.driver, machine.template.clock)
+        return deploy(machine, prepared.driver)

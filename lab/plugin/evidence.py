@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from lab.drivers.manifest import Given
 from lab.errors import LabError, MachineLostError
 from lab.evidence.bundle import Failure, write_bundle
 from lab.matrix.verdict import Verdict
@@ -55,5 +56,6 @@ def rerun_command(item: pytest.Item, state: Scenario) -> str:
     kernel = state.prepared.kernel.exact if state.prepared else cell.kernel
     name = item.nodeid.partition("[")[0]
     words = ["pytest", name, "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
+    words += Given.of(item.config.stash[SESSION].settings).words()
     words += ["--vm", "boot"] if item.config.getoption("vm") == "boot" else []
     return shlex.join(words)

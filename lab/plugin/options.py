@@ -18,7 +18,20 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("lab", "kernel-in-VM lab")
     group.addoption("--kernel", metavar="LIST", help="kernels: 6.12, 5.10-full, ubuntu/5.15, all, '>=6.1,<7', ...")
     group.addoption("--arch", metavar="LIST", help="architectures: amd64 (comma-separated)")
-    group.addoption("--driver", metavar="LIST", help="drivers: NAME:MODE or PATH/driver.toml:MODE (comma-separated)")
+    group.addoption(
+        "--driver",
+        metavar="LIST",
+        help="drivers: NAME[@VERSION][+OPTION]:MODE or PATH/driver.toml...:MODE (comma-separated), NAME:all, all",
+    )
+    group.addoption(
+        "--driver-src",
+        type=lambda text: Path(text).absolute(),
+        metavar="DIR",
+        help="a tree of the driver's sources in place of its manifest's",
+    )
+    group.addoption(
+        "--artifact", action="append", metavar="NAME:MODE=PATH", help="the program that a driver's mode needs"
+    )
     group.addoption(
         "--vm",
         choices=("fork", "boot"),

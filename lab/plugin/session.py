@@ -15,7 +15,7 @@ from lab import settings as lab_settings
 from lab.arches import Arch, host
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
-from lab.drivers.manifest import default_driver, find_driver
+from lab.drivers.manifest import Given, default_driver, find_driver
 from lab.errors import LabError, RequestError
 from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
@@ -99,7 +99,7 @@ class Session:
         """RequestError when the cell asks for what does not exist. What merely cannot be reached shows later, as the
         verdict of that cell alone."""
         if cell.driver:
-            find_driver(cell.driver)
+            find_driver(cell.driver, Given.of(self.settings))
         self._facts[cell.slug] = CellFacts(cell.slug, cell.kernel, cell.arch.name, cell.driver)
         try:
             choice = self.lab.kernels.resolve(cell.kernel, cell.arch)
@@ -168,5 +168,5 @@ class Session:
 
 
 def _settings(config: pytest.Config) -> lab_settings.Settings:
-    chosen = {name: config.getoption(name) for name in ("accel", "offline")}
+    chosen = {name: config.getoption(name) for name in ("accel", "offline", "driver_src", "artifact")}
     return lab_settings.load().model_copy(update={name: value for name, value in chosen.items() if value})

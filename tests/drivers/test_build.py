@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.arches import AMD64, ARM64, RISCV64, Arch, host
-from lab.drivers.build import compiler_package, demand_supported, make_variables
+from lab.drivers.build import demand_supported
 from lab.drivers.manifest import DriverMode, find_driver
+from lab.drivers.work import compiler_package, make_variables
 from lab.errors import UnsupportedError
 from lab.kernels.headers import BuildTree
 from lab.kernels.kernel import LocalTree

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import pytest
 
-from lab.drivers import capture as capture_module
 from lab.drivers.build import DriverBuild
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
@@ -36,6 +35,7 @@ class FakeMachine:
 
     events: Lines
     dead: bool = False
+    scale: float = 0.02
 
     def alive(self) -> bool:
         return not self.dead
@@ -45,14 +45,14 @@ class FakeMachine:
             raise MachineLostError("the machine died")
 
     def scaled(self, seconds: float) -> float:
-        return seconds
+        return seconds * self.scale
 
 
 class Guest(Deployment):
     """A deployment whose consumer prints what a test says, through a real port of lines."""
 
     def __init__(self, lines: Lines, side: socket.socket) -> None:
-        build = DriverBuild(find_driver("falco:kmod"), Path("scap.ko"), "key", {})
+        build = DriverBuild(find_driver("falco:kmod"), {"module": Path("scap.ko")}, "key", {})
         self.fake = FakeMachine(lines)
         super().__init__(cast(Machine, self.fake), build)
         self.side = side
@@ -77,12 +77,6 @@ class Guest(Deployment):
     def emit_sentinels(self, prefix: str) -> list[int]:
         self.print(b"".join(self.mark(prefix, cpu) for cpu in CPUS))
         return CPUS
-
-
-@pytest.fixture(autouse=True)
-def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture_module, "_START_DEADLINE", 0.2)
-    monkeypatch.setattr(capture_module, "_END_DEADLINE", 0.2)
 
 
 @pytest.fixture
@@ -174,8 +168,8 @@ def test_a_machine_that_died_is_lost_and_not_a_silent_consumer(guest: Guest) -> 
         guest.fake.dead = True
 
 
-def test_a_consumer_that_starts_late_is_marked_again(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture_module, "_START_DEADLINE", 10.0)
+def test_a_consumer_that_starts_late_is_marked_again(guest: Guest) -> None:
+    guest.fake.scale = 1.0
     ordinary = guest.mark
     missed: list[int] = []
 

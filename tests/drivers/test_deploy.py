@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.drivers.deploy import how_it_ended
+from lab.drivers.words import how_it_ended
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_driver_of_somebody_elses_is_found_by_its_path(folder: Path, monkeypat
     monkeypatch.chdir(folder)
     driver = find_driver("./driver.toml:kmod")
     assert (driver.name, driver.folder, driver.mode.module) == ("my-driver:kmod", folder, "mine")
-    assert driver.mode.consumer.sentinel_param == "name"
+    assert driver.consumer.sentinel_param == "name"
     assert driver.adapter().event(b"") is None
 
 
@@ -95,6 +95,27 @@ def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: st
         ('name = "my-driver"', "name = 1", "name"),
         ("check = []", 'check = "true"', "modes.kmod.check"),
         ("check = []", "check = []\nspelled = 1", "modes.kmod.spelled"),
+        ("adapter.py:Mine", "adapter.py", "modes.kmod.consumer.adapter"),
+        ('build = "kbuild"', 'build = "none"', "modes.kmod"),
+        ('build = "kbuild"', 'build = "co-re"', "modes.kmod"),
+        ("check = []", "check = []\nartifact = { describe = 'a program' }", "modes.kmod"),
+        ('load = [["insmod", "{module}"]]', "load = []", "modes.kmod"),
+        ('"/dev/mine"', '"{object}"', "modes.kmod"),
+        ('"/dev/mine"', '"{program}"', "modes.kmod"),
+        ('"openat"]', '"openat"]\ncounters = "USR2"', "modes.kmod.consumer.counters"),
+        ('"openat"]', '"openat"]\nclock = "monotonic"', "modes.kmod.consumer.clock"),
+        ('"openat"]', '"openat"]\nneeds = { api = "1.0" }', "modes.kmod.consumer.needs.api"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options."a+b"]\ndefines = ["X"]', "modes.kmod.options.a+b.[key]"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndefines = ["-rf"]', "modes.kmod.options.ab.defines.0"),
+        ('"openat"]', '"openat"]\n[[modes.kmod.gaps]]\nwhy = "it is"', "modes.kmod.gaps.0"),
+        ('"openat"]', '"openat"]\n[versions.1]\n', "the whole"),
+        ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.bpf = {}', "the whole"),
+        ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.kmod.x = 1', "versions.1.modes.kmod.x"),
+        (
+            '"openat"]',
+            '"openat"]\n[versions.1]\ndefault = true\nconsumer.adapter = "a"',
+            "versions.1.modes.kmod.consumer.adapter",
+        ),
         ('folder = "src"', 'folder = "src", foldr = 1', "modes.kmod.source.foldr"),
     ],
 )
@@ -112,7 +133,7 @@ def test_a_manifest_that_is_no_toml_is_named(folder: Path, content: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("py:Mine", "py:Other"), ("py:Mine", "py"), ("adapter.py", "absent.py"), ("adapter.py", "a.txt")]
+    ("old", "new"), [("py:Mine", "py:Other"), ("adapter.py", "absent.py"), ("adapter.py", "a.txt")]
 )
 def test_an_adapter_that_is_not_there_is_named(folder: Path, old: str, new: str) -> None:
     (folder / "a.txt").touch()

@@ -1,0 +1,112 @@
+"""Sentinels: events that the lab itself causes, one pinned to each CPU, and the stream of events they are found in.
+
+Rings are per CPU and in order, so once a CPU's sentinel has come through, everything before it on that CPU has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lab.drivers.event import Event
+from lab.errors import ConsumerError
+
+if TYPE_CHECKING:
+    from lab.drivers.deploy import Deployment
+
+_AGAIN = 0.05  # seconds on hardware to wait for a first sentinel before making the next: it may not be read yet
+
+
+@dataclass
+class Stream:
+    """The consumer's lines as events, each parsed once; `marks` are the sentinels among them by prefix and CPU."""
+
+    deployment: Deployment
+    order: str  # as the manifest's `order` has it
+    start: int = 0
+    events: list[Event] = field(default_factory=list)
+    marks: dict[tuple[str, int], int] = field(default_factory=dict)
+    own: set[int] = field(default_factory=set)
+
+    def read(self) -> None:
+        """Take in what has come since the last look."""
+        lines = self.deployment.machine.events.since(self.start)
+        self.start += len(lines)
+        for line in lines:
+            event = self.deployment.event(line) if line.strip() else None
+            if event is not None:
+                self._note(event)
+                self.events.append(event)
+
+    def marked(self, prefix: str, cpus: Sequence[int]) -> bool:
+        """Whether each CPU's mark has come."""
+        self.read()
+        return all((prefix, cpu) in self.marks for cpu in cpus)
+
+    def seen(self, prefix: str, cpus: Sequence[int], deadline: float) -> bool:
+        """Wait until each CPU's mark has come; False after `deadline` seconds. MachineLostError when the guest died."""
+        machine = self.deployment.machine
+        seen = machine.events.wait(lambda: not machine.alive() or self.marked(prefix, cpus), deadline)
+        machine.check()
+        self.read()
+        return seen
+
+    def missing(self, prefix: str, cpus: Sequence[int]) -> str:
+        """Which CPUs' marks have not come, in words."""
+        silent = [str(cpu) for cpu in cpus if (prefix, cpu) not in self.marks]
+        return f"no sentinel came from CPU {', '.join(silent)}, after {len(self.events)} events"
+
+    def between(self, first: str, last: str) -> tuple[Event, ...]:
+        """Events after their own CPU's first mark and before its last, without the lab's own."""
+        kept = []
+        for index, event in enumerate(self.events):
+            begin, end = self._span(first, last, event.cpu)
+            if begin is not None and end is not None and begin < index < end and event.pid not in self.own:
+                kept.append(event)
+        return tuple(kept)
+
+    def _span(self, first: str, last: str, cpu: int) -> tuple[int | None, int | None]:
+        """Where a CPU's events of the capture begin and end; where all CPUs' come in one order, every CPU's alike."""
+        if self.order == "cpu":
+            return self.marks.get((first, cpu)), self.marks.get((last, cpu))
+        begins, ends = ([at for (name, _), at in self.marks.items() if name == prefix] for prefix in (first, last))
+        return max(begins, default=None), min(ends, default=None)
+
+    def _note(self, event: Event) -> None:
+        consumer = self.deployment.consumer
+        path = event.params.get(consumer.sentinel_param)
+        if event.type not in consumer.sentinel or not isinstance(path, bytes) or not path.startswith(b"/lab-"):
+            return
+        prefix, _, word = path.rpartition(b"/")
+        # A driver that does not tell CPUs has one order for all.
+        cpu = event.cpu if self.order == "cpu" else _number(word)
+        # Made on one CPU and reported from another: order would prove nothing, so it does not count.
+        if word == b"%d" % cpu:
+            # The last of several with the same name: events before it may still have been on their way.
+            self.marks[prefix.decode(errors="replace"), cpu] = len(self.events)
+            self.own.add(event.pid)
+
+
+def mark_until_seen(stream: Stream, prefix: str) -> None:
+    """Make sentinels until one of each CPU has come: a consumer that is starting misses the first ones.
+
+    ConsumerError when it ends, or reports nothing in the time that its manifest gives it.
+    """
+    deployment = stream.deployment
+    machine, name = deployment.machine, deployment.build.driver.name
+    deadline = time.monotonic() + machine.scaled(deployment.consumer.starts_within)
+    while True:
+        cpus = deployment.emit_sentinels(prefix)
+        if stream.seen(prefix, cpus, machine.scaled(_AGAIN)):
+            return
+        if fault := deployment.consumer_fault():
+            raise ConsumerError(f"the consumer of {name} ended: {fault}")
+        if time.monotonic() > deadline:
+            raise ConsumerError(f"the consumer of {name} reported nothing: {stream.missing(prefix, cpus)}")
+
+
+def _number(word: bytes) -> int:
+    """A CPU's number, -1 for what is none: a guest's programs can open any path."""
+    return int(word) if word.isdigit() and len(word) < 6 else -1
