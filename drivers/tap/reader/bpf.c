@@ -155,12 +155,15 @@ static bool has_function(const char *name)
 	return has;
 }
 
-/* Set what the reader decides before the probe is loaded. */
+/* Set what the reader decides before the probe is loaded: who it is, and by which
+ * kind of program the probe hooks into functions; -ENOENT if it has none of that kind.
+ */
 static int configure(struct bpf *bpf, bool fentry)
 {
 	struct bpf_program *program;
 	const struct tap_version *version;
 	struct bpf_map *map;
+	bool any = false;
 	__u32 *reader;
 	size_t size;
 
@@ -177,10 +180,11 @@ static int configure(struct bpf *bpf, bool fentry)
 		const char *section = bpf_program__section_name(program);
 		bool wanted = !strncmp(section, fentry ? "fentry/" : "kprobe/", 7);
 
+		any = any || wanted;
 		if (is_hook(program) && !(wanted && has_function(section + 7)))
 			bpf_program__set_autoload(program, false);
 	}
-	return 0;
+	return any ? 0 : -ENOENT;
 }
 
 /* What the loaded maps must hold: free slots, and the programs of tail calls. */
