@@ -36,8 +36,7 @@ def _give(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
         ctx.obj = ctx.obj.model_copy(update={str(parameter.name): value})
 
 
-# What the user has of a driver.
-GIVEN_OPTIONS = (
+_GIVEN = (
     click.option(
         "--driver-src",
         type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
@@ -64,7 +63,7 @@ _OPTIONS = (
         metavar="NAME[@VERSION][+OPTION]:MODE",
         help="The driver to load; none when not given.",
     ),
-    *GIVEN_OPTIONS,
+    *_GIVEN,
     click.option(
         "--vm",
         type=click.Choice(["fork", "boot"]),
@@ -101,6 +100,13 @@ def guest_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         packed = option(packed)
     return packed
+
+
+def given_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options for what the user has of a driver, which then stands in its settings."""
+    for option in reversed(_GIVEN):
+        command = option(command)
+    return command
 
 
 def notice(text: str) -> None:

@@ -11,11 +11,9 @@ from typing import Protocol, cast
 
 from lab.drivers import artifact as artifacts
 from lab.drivers.event import Counters, Event
-from lab.drivers.schema import Consumer, Manifest, Mode, Source, read_manifest
+from lab.drivers.schema import Consumer, Manifest, Mode, read_manifest
 from lab.errors import RequestError, UnsupportedError
 from lab.settings import Settings
-
-__all__ = ["DRIVERS", "Adapter", "DriverMode", "Manifest", "Mode", "Source", "find_driver", "read_manifest"]
 
 DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
 ALL = "all"
@@ -157,7 +155,7 @@ def find_drivers(text: str) -> list[str]:
         if word == ALL:
             found += [request for path in _own() for request in _every(read_manifest(path), "")]
         elif mode == ALL and name:
-            found += _every(read_manifest(_path(name)), name)
+            found += _every(read_manifest(find_manifest(name)), name)
         elif word:
             found.append(word)
     return list(dict.fromkeys(found))
@@ -175,6 +173,14 @@ def default_driver() -> str:
 def own_drivers() -> list[tuple[Path, Manifest]]:
     """The lab's own drivers: their folders and manifests."""
     return [(path.parent, read_manifest(path)) for path in _own()]
+
+
+def find_manifest(name: str) -> Path:
+    """The manifest of a driver of the lab's, or of somebody else's by its path; RequestError lists what there is."""
+    path = Path(name) if name.endswith(".toml") else DRIVERS / name / _MANIFEST
+    if not path.is_file():
+        raise RequestError(f"unknown driver {name!r}", hint=_known())
+    return path
 
 
 def _with(driver: DriverMode, given: Given) -> DriverMode:
@@ -204,14 +210,7 @@ def _parse(request: str) -> tuple[Path, str, tuple[str, ...], str]:
     match = _MORE.fullmatch(tail if file else front)
     name = f"{head}{file}{match['name'] if match else ''}"
     options = tuple(word for word in (match["options"] if match else "").split("+") if word)
-    return _path(name), (match and match["version"]) or "", options, mode
-
-
-def _path(name: str) -> Path:
-    path = Path(name) if name.endswith(".toml") else DRIVERS / name / _MANIFEST
-    if not path.is_file():
-        raise RequestError(f"unknown driver {name!r}", hint=_known())
-    return path
+    return find_manifest(name), (match and match["version"]) or "", options, mode
 
 
 def _demand_known(what: str, name: str, there: Mapping[str, object], whose: str) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lab.errors import RequestError
+from lab.kernels.request import parse_several
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -121,7 +122,17 @@ class Gap(BaseModel):
     def _one(self) -> Self:
         if bool(self.scenario) == bool(self.event):
             raise ValueError("a gap is of a scenario or of an event, one of the two")
+        if self.kernels:
+            try:
+                parse_several(self.kernels)
+            except RequestError as error:
+                raise ValueError(error.what) from error
         return self
+
+    @property
+    def text(self) -> str:
+        """Why, and where it is known."""
+        return f"{self.why} ({self.upstream})" if self.upstream else self.why
 
 
 class Mode(BaseModel):

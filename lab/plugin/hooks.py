@@ -11,7 +11,7 @@ from lab.errors import LabError, MachineLostError, RequestError, UnsupportedErro
 from lab.evidence.printk import parse_console
 from lab.evidence.splats import find_splats, unexpected
 from lab.matrix.verdict import Verdict, complete, describe, silent_cells, tally, worst
-from lab.plugin import evidence
+from lab.plugin import evidence, gaps
 from lab.plugin.controls import controls_of, run_controls
 from lab.plugin.fixtures import (
     CELL_FIXTURE,
@@ -26,14 +26,11 @@ from lab.plugin.fixtures import (
     printk,
     scenario,
 )
+from lab.plugin.gaps import SplatError
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.session import Scenario, Session
 
 __all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
-
-
-class SplatError(AssertionError):
-    """The kernel complained while the scenario ran: it fails, whatever it asserted."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -132,6 +129,8 @@ def pytest_runtest_makereport(
     if state is None:
         return report
     error = call.excinfo.value if call.excinfo else None
+    if call.when == "call":
+        gaps.judge(item, state, report, error)
     if isinstance(error, UnsupportedError):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"unsupported: {error.what}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.drivers.manifest import DRIVERS, find_driver, read_manifest
+from lab.drivers.manifest import DRIVERS, find_driver
+from lab.drivers.schema import read_manifest
 from lab.errors import RequestError
 
 MANIFEST = """

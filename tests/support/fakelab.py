@@ -13,6 +13,7 @@ import pytest
 from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
 from lab.drivers.manifest import find_driver
+from lab.drivers.schema import Gap
 from lab.errors import CommandTimeoutError, ConsumerError, MachineLostError
 from lab.machines.result import Result
 from lab.matrix.cell import Cell
@@ -114,6 +115,7 @@ class FakeLab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.errors: dict[str, Exception] = {}
+        self.gaps: tuple[Gap, ...] = ()
         self.notice: Callable[[str], None] = lambda _: None
         self.unknown: dict[str, Exception] = {}
         self.several: dict[str, list[str] | Exception] = {}
@@ -130,8 +132,9 @@ class FakeLab:
     def prepare(self, cell: Cell) -> Any:
         if cell.kernel in self.errors:
             raise self.errors[cell.kernel]
-        kernel = SimpleNamespace(exact="debian/6.12.1-cloud")
-        return SimpleNamespace(versions=lambda: {"cell": cell.slug}, kernel=kernel, driver=None, cell=cell)
+        kernel = SimpleNamespace(exact="debian/6.12.1-cloud", series="6.12", arch=cell.arch)
+        driver = SimpleNamespace(driver=SimpleNamespace(name=cell.driver, mode=SimpleNamespace(gaps=self.gaps)))
+        return SimpleNamespace(versions=lambda: {"cell": cell.slug}, kernel=kernel, driver=driver, cell=cell)
 
     def check(self, cell: Cell) -> None:
         if cell.kernel in self.unknown:

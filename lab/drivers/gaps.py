@@ -1,0 +1,19 @@
+"""Known gaps: what a manifest says that its driver does not do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lab.drivers.schema import Gap
+from lab.kernels.kernel import Kernel
+from lab.kernels.request import parse_several
+
+
+def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Collection[str], kernel: Kernel) -> Gap | None:
+    """The gap that a scenario (its function's name, and the calls and events it is about) falls into on that kernel."""
+    for gap in gaps:
+        concerns = gap.scenario == scenario if gap.scenario else gap.event in subjects
+        there = not gap.kernels or parse_several(gap.kernels).admits(kernel.series)
+        if concerns and there and (not gap.arches or kernel.arch.name in gap.arches):
+            return gap
+    return None

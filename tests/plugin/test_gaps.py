@@ -1,0 +1,93 @@
+"""A gap in the driver's manifest is a strict expected failure. Runs pytest in pytest, on fake machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lab.drivers.schema import Gap
+from tests.plugin.test_hooks import body, results, run
+from tests.support.fakelab import FakeLab, fake_lab
+
+__all__ = ["fake_lab", "run"]
+
+pytest_plugins = ["pytester"]
+
+FAILS = "assert machine.run(['x']).text == 'y'"
+THIS = "test_it[6.12-amd64-falco:kmod]"
+
+
+def gap(**fields: Any) -> Gap:
+    return Gap(why="it never did", upstream="example#1", **fields)
+
+
+def test_a_known_gap_that_shows_is_green_and_no_pass(run: Any, pytester: pytest.Pytester, fake_lab: FakeLab) -> None:
+    fake_lab.gaps = (gap(scenario="test_it"),)
+    result = run(body(FAILS), "-rx")
+    result.assert_outcomes(xfailed=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["6.12-amd64-falco:kmod: 1 gap", "XFAIL *gap: it never did (example#1)"])
+    assert results(pytester) == {THIS: "gap"}
+
+
+def test_a_gap_that_is_none_any_more_is_a_failure_of_the_manifest(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
+) -> None:
+    fake_lab.gaps = (gap(scenario="test_it"),)
+    result = run(body("pass"))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*the manifest of falco:kmod lists a gap here, and the scenario passed: it never did*"]
+    )
+    assert results(pytester) == {THIS: "failed"}
+
+
+def test_a_gap_of_a_call_is_one_of_every_scenario_about_it(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
+) -> None:
+    fake_lab.gaps = (gap(event="openat2"),)
+    run("@pytest.mark.syscall('open', 'openat2')\n" + body(FAILS))
+    assert results(pytester) == {THIS: "gap"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"scenario": "test_other"},
+        {"event": "connect"},
+        {"scenario": "test_it", "kernels": ">=6.13"},
+        {"scenario": "test_it", "arches": ("arm64",)},
+    ],
+)
+def test_a_gap_of_something_else_excuses_nothing(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, other: dict[str, Any]
+) -> None:
+    fake_lab.gaps = (gap(**other),)
+    run("@pytest.mark.syscall('openat')\n" + body(FAILS))
+    assert results(pytester) == {THIS: "failed"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        ("machine.run(['splat']); assert 0", "failed"),
+        ("machine.run(['die'])", "lost"),
+        ("machine.run(['silent'])", "error"),
+        ("raise ValueError('a mistake')", "failed"),
+        ("raise UnsupportedError('not here')", "unsupported"),
+    ],
+)
+def test_a_gap_excuses_no_splat_no_lost_machine_and_no_mistake(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, lines: str, verdict: str
+) -> None:
+    fake_lab.gaps = (gap(scenario="test_it"),)
+    run(body(lines))
+    assert results(pytester) == {THIS: verdict}
+
+
+@pytest.mark.parametrize("fields", [{}, {"scenario": "a", "event": "b"}, {"event": "b", "kernels": "6.x"}])
+def test_a_gap_that_says_not_what_of_is_refused(fields: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        gap(**fields)
