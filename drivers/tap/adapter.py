@@ -144,7 +144,8 @@ def _bytes(value: object) -> bytes | None:
 
 def _tables() -> tuple[dict[str, dict[str, str]], dict[str, dict[str, Any]]]:
     spec = importlib.util.spec_from_file_location("lab_tap_tables", _TABLES)
-    assert spec is not None and spec.loader is not None  # noqa: S101 - the file lies beside this one
+    assert spec is not None  # noqa: S101 - the file lies beside this one
+    assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.FLAG_ARGUMENTS, module.FLAG_NAMES

@@ -67,7 +67,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Call:
-    """One typed call. `copies` are the indices of the arguments whose kernel copy is reported, in the kernel's order."""
+    """One typed call. `copies`: the indices of the arguments whose kernel copy is reported, in the kernel's order."""
 
     name: str
     arguments: tuple[Argument, ...]
@@ -253,12 +253,10 @@ def outputs(folder: Path) -> dict[Path, str]:
 
 
 def main(words: list[str]) -> int:
-    stale = [
-        path for path, text in outputs(HERE).items() if not path.is_file() or path.read_text() != text
-    ]
+    stale = [path for path, text in outputs(HERE).items() if not path.is_file() or path.read_text() != text]
     if "--check" in words:
         for path in stale:
-            print(f"{path.relative_to(HERE)} is not current: python drivers/tap/generate.py")
+            sys.stderr.write(f"{path.relative_to(HERE)} is not current: python drivers/tap/generate.py\n")
         return 1 if stale else 0
     for path, text in outputs(HERE).items():
         path.write_text(text)

@@ -88,10 +88,17 @@ static int bpf_wait(struct source *source)
 
 static int bpf_counts(struct source *source, struct tap_counts *counts)
 {
+	static struct tap_counts before[MOST_CPUS];
 	struct bpf *bpf = (struct bpf *)source;
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(bpf->counters, &zero, counts) ? -errno : 0;
+	/* An event is offered before it is dropped: so drops are those of before. */
+	if (bpf_map_lookup_elem(bpf->counters, &zero, before) ||
+	    bpf_map_lookup_elem(bpf->counters, &zero, counts))
+		return -errno;
+	for (int cpu = 0; cpu < source->cpus; cpu++)
+		counts[cpu].dropped = before[cpu].dropped;
+	return 0;
 }
 
 /* Runs that the kernel left out, because a program was still running there. */

@@ -71,8 +71,9 @@ static int kmod_counts(struct source *source, struct tap_counts *counts)
 	for (int cpu = 0; cpu < source->cpus; cpu++) {
 		const struct tap_counts *there = &kmod->shared[cpu]->counts;
 
-		counts[cpu].offered = __atomic_load_n(&there->offered, __ATOMIC_ACQUIRE);
+		/* In this order: an event is offered before it is dropped. */
 		counts[cpu].dropped = __atomic_load_n(&there->dropped, __ATOMIC_ACQUIRE);
+		counts[cpu].offered = __atomic_load_n(&there->offered, __ATOMIC_ACQUIRE);
 	}
 	return 0;
 }

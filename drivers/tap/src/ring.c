@@ -178,6 +178,7 @@ void tap_send(struct tap_event *event, u32 len)
 	} else {
 		memcpy(ring->data + ring->head % ring_bytes, event, len);
 		ring->head += len;
+		/* Pairs with the reader: what it finds before the head is whole. */
 		smp_store_release(&shared->head, ring->head);
 	}
 	preempt_enable();

@@ -103,7 +103,9 @@ def test_counters_are_the_last_line_of_them_with_what_was_missed() -> None:
     assert tap.adapter().counters(b"tap-reader: /dev/tap: Device or resource busy") is None
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"null", b'{"type": "openat"}', b"\xff", b'{"type": 1, "pid": {}}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b"null", b'{"type": "openat"}', b"\xff", b'{"type": 1, "pid": {}}']
+)
 def test_what_is_no_event_is_refused(data: bytes) -> None:
     with pytest.raises(REFUSALS):
         tap.adapter().event(data)

@@ -24,7 +24,7 @@ int main(int count, char **words)
 	for (int at = 6; at < length - 8; at += 2)
 		memcpy(name + at, "./", 2);
 	for (int number = 0; number < opens; number++) {
-		snprintf(name + length - 8, 9, "%08d", number);
+		snprintf(name + length - 8, 9, "%08u", (unsigned int)number % 100000000);
 		open(name, O_RDONLY);
 	}
 	printf("{\"pid\": %d}\n", (int)getpid());
