@@ -17,7 +17,7 @@ from lab.drivers.deploy import Deployment
 from lab.drivers.event import Event, Value
 from lab.evidence.splats import find_splats
 from lab.images.cpio import CpioFile
-from lab.machines.machine import PAYLOAD
+from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
 from lab.plugin.fixtures import Printk
@@ -30,6 +30,8 @@ _CHANGES = {
     "entered", "task_pid", "task_tid", "envp", "parent_tid", "stack", "arg3", "arg4", "addr", "attr", "cl_args",
     "cl_args_exit",
 }  # fmt: skip
+# What these return is an address.
+_PLACES = {"brk", "mmap", "mremap"}
 
 Deploy = Callable[[str], Deployment]
 
@@ -47,13 +49,9 @@ def deploy(lab: Lab) -> Iterator[Deploy]:
                     f"bin/{source.stem}": CpioFile(lab.program(source, arches.AMD64).read_bytes(), 0o755)
                     for source in ACTORS.glob("tap_*.c")
                 }
-                machine = lab.machine(prepared, "test")
-                machine = type(machine)(
-                    machine.spec,
-                    machine.qemu,
-                    lab.settings.run_dir,
-                    payload={**lab.payload(prepared), **actors},
-                    purpose="test",
+                payload = {**lab.payload(prepared), **actors}
+                machine = Machine(
+                    lab.spec(prepared), prepared.qemu, lab.settings.run_dir, payload=payload, purpose="test"
                 )
                 stack.enter_context(machine)
                 machine.start()
@@ -77,7 +75,8 @@ def said(event: Event, people: dict[int, str]) -> tuple[object, ...]:
         return people.get(value, value) if isinstance(value, int) else value
 
     params = tuple(sorted((name, repr(known(value))) for name, value in event.params.items() if name not in _CHANGES))
-    return (event.type, people.get(event.pid), people.get(event.ppid), event.comm, known(event.result or 0), params)
+    result = None if event.type in _PLACES else known(event.result)
+    return (event.type, people.get(event.pid), people.get(event.ppid), event.comm, result, params)
 
 
 def story(deployment: Deployment) -> list[tuple[object, ...]]:
