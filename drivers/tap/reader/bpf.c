@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The two BPF probes: loaded from an object file, attached, and read from a
+ * ring buffer (modern) or from perf buffers, one for each CPU (legacy). Which
+ * of them it is, the object itself says by the map that it writes to.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reader.h"
+
+#define PERF_PAGES 256
+#define TAIL_PREFIX "tap_tail_"
+#define SAID 16384
+
+struct bpf {
+	struct source source;
+	struct bpf_object *object;
+	struct bpf_link *links[64];
+	int linked;
+	int counters;
+	bool failed;
+	struct ring_buffer *ring;
+	struct perf_buffer *perf;
+};
+
+/* What libbpf said last: the verifier's reason is in it. */
+static char said[SAID];
+
+static int note(enum libbpf_print_level level, const char *format, va_list words)
+{
+	size_t used = strlen(said);
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	/* Of a long log the end is what matters. */
+	if (used > SAID / 2) {
+		memmove(said, said + used - SAID / 4, SAID / 4 + 1);
+		used = SAID / 4;
+	}
+	return vsnprintf(said + used, SAID - used, format, words);
+}
+
+static int on_ring(void *bpf, void *data, size_t size)
+{
+	if (!deliver(data, size))
+		((struct bpf *)bpf)->failed = true;
+	return 0;
+}
+
+static void on_perf(void *bpf, int cpu, void *data, __u32 size)
+{
+	(void)cpu;
+	if (!deliver(data, size))
+		((struct bpf *)bpf)->failed = true;
+}
+
+/* The probe counts what found no room; perf says it once more. */
+static void on_lost(void *bpf, int cpu, __u64 count)
+{
+	(void)bpf;
+	(void)cpu;
+	(void)count;
+}
+
+static int bpf_read(struct source *source)
+{
+	struct bpf *bpf = (struct bpf *)source;
+	int done = bpf->ring ? ring_buffer__consume(bpf->ring) :
+		   perf_buffer__consume(bpf->perf);
+
+	return bpf->failed ? -EBADMSG : done;
+}
+
+static int bpf_wait(struct source *source)
+{
+	struct bpf *bpf = (struct bpf *)source;
+	int done = bpf->ring ? ring_buffer__poll(bpf->ring, WAIT_MS) :
+		   perf_buffer__poll(bpf->perf, WAIT_MS);
+
+	return bpf->failed ? -EBADMSG : done;
+}
+
+static int bpf_counts(struct source *source, struct tap_counts *counts)
+{
+	static struct tap_counts before[MOST_CPUS];
+	struct bpf *bpf = (struct bpf *)source;
+	__u32 zero = 0;
+
+	/* An event is offered before it is dropped: so drops are those of before. */
+	if (bpf_map_lookup_elem(bpf->counters, &zero, before) ||
+	    bpf_map_lookup_elem(bpf->counters, &zero, counts))
+		return -errno;
+	for (int cpu = 0; cpu < source->cpus; cpu++)
+		counts[cpu].dropped = before[cpu].dropped;
+	return 0;
+}
+
+/* Runs that the kernel left out, because a program was still running there. */
+static __u64 bpf_missed(struct source *source)
+{
+	struct bpf *bpf = (struct bpf *)source;
+	struct bpf_program *program;
+	__u64 sum = 0;
+
+	bpf_object__for_each_program(program, bpf->object) {
+		struct bpf_prog_info info = {};
+		__u32 size = sizeof(info);
+		const char *section = bpf_program__section_name(program);
+
+		/* Names and addresses are extra: an event without one is whole. */
+		if (!strncmp(section, "kprobe/", 7) || !strncmp(section, "fentry/", 7))
+			continue;
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
+static void bpf_stop(struct source *source)
+{
+	struct bpf *bpf = (struct bpf *)source;
+
+	while (bpf->linked)
+		bpf_link__destroy(bpf->links[--bpf->linked]);
+}
+
+static void bpf_end(struct source *source)
+{
+	struct bpf *bpf = (struct bpf *)source;
+
+	bpf_stop(source);
+	ring_buffer__free(bpf->ring);
+	perf_buffer__free(bpf->perf);
+	bpf_object__close(bpf->object);
+	free(bpf);
+}
+
+static bool is_hook(const struct bpf_program *program)
+{
+	const char *section = bpf_program__section_name(program);
+
+	return !strncmp(section, "kprobe/", 7) || !strncmp(section, "fentry/", 7);
+}
+
+/* Whether the kernel has a function of that name; it may lack it or inline it. */
+static bool has_function(const char *name)
+{
+	char line[512], found[256];
+	FILE *symbols = fopen("/proc/kallsyms", "re");
+	bool has = false;
+
+	while (symbols && !has && fgets(line, sizeof(line), symbols))
+		has = sscanf(line, "%*s %*s %255s", found) == 1 && !strcmp(found, name);
+	if (symbols)
+		fclose(symbols);
+	return has;
+}
+
+/* Set what the reader decides before the probe is loaded: who it is, and by which
+ * kind of program the probe hooks into functions; -ENOENT if it has none of that kind.
+ */
+static int configure(struct bpf *bpf, bool fentry)
+{
+	struct bpf_program *program;
+	const struct tap_version *version;
+	struct bpf_map *map;
+	bool any = false;
+	__u32 *reader;
+	size_t size;
+
+	map = bpf_object__find_map_by_name(bpf->object, ".rodata.version");
+	version = map ? bpf_map__initial_value(map, &size) : NULL;
+	if (!version || size < sizeof(*version) || !version_fits(version))
+		return -EPROTO;
+	map = bpf_object__find_map_by_name(bpf->object, ".rodata.config");
+	reader = map ? bpf_map__initial_value(map, &size) : NULL;
+	if (!reader || size < sizeof(*reader))
+		return -EPROTO;
+	*reader = getpid();
+	bpf_object__for_each_program(program, bpf->object) {
+		const char *section = bpf_program__section_name(program);
+		bool wanted = !strncmp(section, fentry ? "fentry/" : "kprobe/", 7);
+
+		any = any || wanted;
+		if (is_hook(program) && !(wanted && has_function(section + 7)))
+			bpf_program__set_autoload(program, false);
+	}
+	return any ? 0 : -ENOENT;
+}
+
+/* What the loaded maps must hold: free slots, and the programs of tail calls. */
+static int fill(struct bpf *bpf)
+{
+	int free_slots = bpf_object__find_map_fd_by_name(bpf->object, "tap_free");
+	int tails = bpf_object__find_map_fd_by_name(bpf->object, "tap_tails");
+	struct bpf_program *program;
+
+	for (__u32 number = 0; number < TAP_SLOTS; number++) {
+		if (bpf_map_update_elem(free_slots, NULL, &number, BPF_ANY))
+			return -errno;
+	}
+	bpf_object__for_each_program(program, bpf->object) {
+		const char *name = bpf_program__name(program);
+		__u32 index, to;
+
+		if (tails < 0 || strncmp(name, TAIL_PREFIX, strlen(TAIL_PREFIX)))
+			continue;
+		index = strtoul(name + strlen(TAIL_PREFIX), NULL, 10);
+		to = bpf_program__fd(program);
+		if (bpf_map_update_elem(tails, &index, &to, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static int attach(struct bpf *bpf)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, bpf->object) {
+		struct bpf_link *link;
+
+		if (!bpf_program__autoload(program) ||
+		    !strncmp(bpf_program__name(program), TAIL_PREFIX,
+			     strlen(TAIL_PREFIX)))
+			continue;
+		if (bpf->linked == sizeof(bpf->links) / sizeof(*bpf->links))
+			return -E2BIG;
+		link = bpf_program__attach(program);
+		if (!link)
+			return -errno;
+		bpf->links[bpf->linked++] = link;
+	}
+	return 0;
+}
+
+static int buffers(struct bpf *bpf)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(bpf->object, "tap_ring");
+
+	if (!map)
+		return -EPROTO;
+	if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
+		bpf->ring = ring_buffer__new(bpf_map__fd(map), on_ring, bpf, NULL);
+	else
+		bpf->perf = perf_buffer__new(bpf_map__fd(map), PERF_PAGES, on_perf,
+					     on_lost, bpf, NULL);
+	return bpf->ring || bpf->perf ? 0 : -errno;
+}
+
+static int bpf_begin(struct bpf *bpf, const char *path, bool fentry)
+{
+	int error;
+
+	bpf->object = bpf_object__open_file(path, NULL);
+	if (!bpf->object)
+		return -errno;
+	error = configure(bpf, fentry);
+	if (!error)
+		error = bpf_object__load(bpf->object);
+	if (error)
+		return error;
+	bpf->counters = bpf_object__find_map_fd_by_name(bpf->object, "tap_counters");
+	bpf->source.cpus = libbpf_num_possible_cpus();
+	if (bpf->counters < 0 || bpf->source.cpus < 1 ||
+	    bpf->source.cpus > MOST_CPUS)
+		return -EPROTO;
+	error = fill(bpf);
+	if (!error)
+		error = buffers(bpf);
+	return error ? error : attach(bpf);
+}
+
+static struct bpf *try_open(const char *path, bool fentry, int *error)
+{
+	struct bpf *bpf = calloc(1, sizeof(*bpf));
+
+	*error = -ENOMEM;
+	if (!bpf)
+		return NULL;
+	bpf->source = (struct source){
+		.read = bpf_read, .wait = bpf_wait, .counts = bpf_counts,
+		.missed = bpf_missed, .stop = bpf_stop, .close = bpf_end,
+	};
+	*error = bpf_begin(bpf, path, fentry);
+	if (!*error)
+		return bpf;
+	bpf_end(&bpf->source);
+	return NULL;
+}
+
+struct source *bpf_open_object(const char *path)
+{
+	struct bpf *bpf;
+	int error;
+
+	libbpf_set_print(note);
+	bpf = try_open(path, true, &error);
+	if (!bpf && error != -EPROTO)
+		bpf = try_open(path, false, &error);
+	if (!bpf) {
+		fprintf(stderr, "tap-reader: %s: %s\n%s", path, strerror(-error), said);
+		return NULL;
+	}
+	return &bpf->source;
+}

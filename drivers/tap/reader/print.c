@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Events as lines of JSON. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "reader.h"
+
+enum kind {
+	TAP_KIND_FD, TAP_KIND_PID, TAP_KIND_INT, TAP_KIND_LONG, TAP_KIND_UINT,
+	TAP_KIND_ULONG, TAP_KIND_MODE, TAP_KIND_PTR, TAP_KIND_FLAGS,
+	/* memory: */
+	TAP_KIND_PATH, TAP_KIND_TEXT, TAP_KIND_ARGV, TAP_KIND_SOCKADDR,
+	TAP_KIND_SOCKADDR_OUT, TAP_KIND_DATA, TAP_KIND_STRUCT,
+};
+
+struct tap_described {
+	const char *name;
+	int arguments;
+	struct {
+		const char *name;
+		enum kind kind;
+	} argument[TAP_ARGUMENTS];
+	__u8 copies[2];	/* the arguments whose kernel copies come, in order */
+};
+
+#include "tap_names.h"
+
+#define BUFFER (1024 * 1024)
+#define LONGEST (256 * 1024)	/* an event's line: every byte of it as \u00xx */
+
+static char buffer[BUFFER];
+static size_t used;
+
+int print_flush(void)
+{
+	size_t done = 0;
+
+	while (done < used) {
+		ssize_t part = write(STDOUT_FILENO, buffer + done, used - done);
+
+		if (part < 0 && errno != EINTR)
+			return -errno;
+		if (part > 0)
+			done += part;
+	}
+	used = 0;
+	return 0;
+}
+
+static void put(const char *text)
+{
+	size_t len = strlen(text);
+
+	memcpy(buffer + used, text, len);
+	used += len;
+}
+
+__attribute__((format(printf, 1, 2)))
+static void putf(const char *format, ...)
+{
+	va_list words;
+
+	va_start(words, format);
+	used += vsnprintf(buffer + used, BUFFER - used, format, words);
+	va_end(words);
+}
+
+static void put_number(__s64 value)
+{
+	char digits[24], *at = digits + sizeof(digits);
+	__u64 rest = value < 0 ? -(__u64)value : (__u64)value;
+
+	do {
+		*--at = '0' + rest % 10;
+		rest /= 10;
+	} while (rest);
+	if (value < 0)
+		*--at = '-';
+	memcpy(buffer + used, at, digits + sizeof(digits) - at);
+	used += digits + sizeof(digits) - at;
+}
+
+static void put_unsigned(__u64 value)
+{
+	if (value >> 63)
+		putf("%llu", value);
+	else
+		put_number(value);
+}
+
+/* How long the UTF-8 sequence at `text` is; 0 when it is none (RFC 3629). */
+static int sequence(const __u8 *text, size_t left)
+{
+	__u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 }, value;
+	int len = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 :
+		  text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+
+	if (len < 2 || (size_t)len > left)
+		return len == 1;
+	value = text[0] & (0x7f >> len);
+	for (int i = 1; i < len; i++) {
+		if (text[i] >> 6 != 2)
+			return 0;
+		value = value << 6 | (text[i] & 0x3f);
+	}
+	if (value < least[len] || value > 0x10ffff || value >> 11 == 0x1b)
+		return 0;
+	return len;
+}
+
+static bool is_utf8(const __u8 *text, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		int step = sequence(text + i, len - i);
+
+		if (!step)
+			return false;
+		i += step;
+	}
+	return true;
+}
+
+static void put_base64(const __u8 *data, size_t len)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	put("{\"b64\": \"");
+	for (size_t i = 0; i < len; i += 3) {
+		__u32 bits = data[i] << 16;
+
+		bits |= i + 1 < len ? data[i + 1] << 8 : 0;
+		bits |= i + 2 < len ? data[i + 2] : 0;
+		buffer[used++] = digits[bits >> 18];
+		buffer[used++] = digits[bits >> 12 & 63];
+		buffer[used++] = i + 1 < len ? digits[bits >> 6 & 63] : '=';
+		buffer[used++] = i + 2 < len ? digits[bits & 63] : '=';
+	}
+	put("\"}");
+}
+
+/* A string of the guest's: as it is when it is UTF-8, else in base64. */
+static void put_string(const void *data, size_t len)
+{
+	const __u8 *text = data;
+
+	if (!is_utf8(text, len)) {
+		put_base64(text, len);
+		return;
+	}
+	buffer[used++] = '"';
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '"' || text[i] == '\\') {
+			buffer[used++] = '\\';
+			buffer[used++] = text[i];
+		} else if (text[i] < 0x20 || text[i] == 0x7f) {
+			putf("\\u%04x", text[i]);
+		} else {
+			buffer[used++] = text[i];
+		}
+	}
+	buffer[used++] = '"';
+}
+
+static void put_list(const __u8 *data, size_t len)
+{
+	buffer[used++] = '[';
+	for (size_t i = 0; i < len;) {
+		size_t one = strnlen((const char *)data + i, len - i);
+
+		if (i)
+			put(", ");
+		put_string(data + i, one);
+		i += one + 1;
+	}
+	buffer[used++] = ']';
+}
+
+static void put_address(const __u8 *data, size_t len)
+{
+	struct sockaddr_storage all = {};
+	const struct sockaddr_in *four = (const void *)&all;
+	const struct sockaddr_in6 *six = (const void *)&all;
+	const struct sockaddr_un *local = (const void *)&all;
+	size_t before = offsetof(struct sockaddr_un, sun_path);
+	char text[INET6_ADDRSTRLEN];
+
+	memcpy(&all, data, len < sizeof(all) ? len : sizeof(all));
+	if (len < sizeof(all.ss_family)) {
+		put_base64(data, len);
+		return;
+	}
+	putf("{\"family\": %u", all.ss_family);
+	if (all.ss_family == AF_INET && len >= sizeof(*four)) {
+		inet_ntop(AF_INET, &four->sin_addr, text, sizeof(text));
+		putf(", \"address\": \"%s\", \"port\": %u", text,
+		     ntohs(four->sin_port));
+	} else if (all.ss_family == AF_INET6 && len >= offsetof(struct sockaddr_in6, sin6_scope_id)) {
+		inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof(text));
+		putf(", \"address\": \"%s\", \"port\": %u", text,
+		     ntohs(six->sin6_port));
+	} else if (all.ss_family == AF_UNIX) {
+		size_t path = len - before;
+
+		/* One that begins with NUL is abstract, and all of it counts. */
+		if (path && local->sun_path[0])
+			path = strnlen(local->sun_path, path);
+		put(", \"path\": ");
+		put_string(local->sun_path, path);
+	} else {
+		put(", \"data\": ");
+		put_base64(data, len);
+	}
+	buffer[used++] = '}';
+}
+
+static void put_memory(enum kind kind, const __u8 *data, size_t len)
+{
+	switch (kind) {
+	case TAP_KIND_ARGV:
+		put_list(data, len);
+		break;
+	case TAP_KIND_SOCKADDR:
+	case TAP_KIND_SOCKADDR_OUT:
+		put_address(data, len);
+		break;
+	case TAP_KIND_DATA:
+	case TAP_KIND_STRUCT:
+		put_base64(data, len);
+		break;
+	default:
+		put_string(data, len);
+	}
+}
+
+static void put_value(enum kind kind, __u64 value)
+{
+	switch (kind) {
+	case TAP_KIND_FD:
+	case TAP_KIND_PID:
+	case TAP_KIND_INT:
+		put_number((__s32)value);
+		break;
+	case TAP_KIND_LONG:
+		put_number(value);
+		break;
+	case TAP_KIND_UINT:
+	case TAP_KIND_MODE:
+		put_number((__u32)value);
+		break;
+	default:
+		put_unsigned(value);
+	}
+}
+
+/* What an event's fields are, found once. */
+struct parts {
+	const struct tap_field *entry[TAP_ARGUMENTS];
+	const struct tap_field *exit[TAP_ARGUMENTS];
+	const struct tap_field *kernel[2];
+	const struct tap_field *task[3];
+};
+
+static const __u8 *bytes_of(const struct tap_field *field)
+{
+	return (const __u8 *)(field + 1);
+}
+
+static void sort(struct parts *parts, const __u8 *fields, size_t size)
+{
+	size_t at = 0;
+
+	memset(parts, 0, sizeof(*parts));
+	while (at + sizeof(struct tap_field) <= size) {
+		const struct tap_field *field = (const void *)(fields + at);
+
+		at += sizeof(*field) +
+		      ((field->len + TAP_ALIGN - 1) & ~(size_t)(TAP_ALIGN - 1));
+		if (at > size)
+			return;
+		if (field->from == TAP_AT_ENTRY && field->arg < TAP_ARGUMENTS)
+			parts->entry[field->arg] = field;
+		else if (field->from == TAP_AT_EXIT && field->arg < TAP_ARGUMENTS)
+			parts->exit[field->arg] = field;
+		else if (field->from == TAP_IN_KERNEL && field->arg < 2)
+			parts->kernel[field->arg] = field;
+		else if (field->from == TAP_OF_TASK && field->arg < 3)
+			parts->task[field->arg] = field;
+	}
+}
+
+static bool is_memory(enum kind kind)
+{
+	return kind >= TAP_KIND_PATH;
+}
+
+/* A field's content; null for one that was not in memory. */
+static void put_field(enum kind kind, const struct tap_field *field)
+{
+	if (!field || (field->state & TAP_FAULT && !field->len))
+		put("null");
+	else
+		put_memory(kind, bytes_of(field), field->len);
+}
+
+static void put_params(const struct tap_described *call,
+		       const struct tap_event *event, const struct parts *parts)
+{
+	put(", \"params\": {");
+	for (int i = 0; i < call->arguments; i++) {
+		putf("%s\"%s\": ", i ? ", " : "", call->argument[i].name);
+		if (is_memory(call->argument[i].kind))
+			put_field(call->argument[i].kind, parts->entry[i]);
+		else
+			put_value(call->argument[i].kind, event->args[i]);
+	}
+	put("}");
+}
+
+static void put_again(const struct tap_described *call, const struct parts *parts)
+{
+	static const char more[] = ", ";
+	const char *before = ", \"exit\": {";
+
+	for (int i = 0; i < call->arguments; i++) {
+		if (!parts->exit[i])
+			continue;
+		putf("%s\"%s\": ", before, call->argument[i].name);
+		put_field(call->argument[i].kind, parts->exit[i]);
+		before = more;
+	}
+	if (before == more)
+		put("}");
+	before = ", \"kernel\": {";
+	for (int i = 0; i < 2; i++) {
+		int which = call->copies[i];
+
+		if (!parts->kernel[i] || (i && which <= call->copies[0]))
+			continue;
+		putf("%s\"%s\": ", before, call->argument[which].name);
+		put_field(call->argument[which].kind, parts->kernel[i]);
+		before = more;
+	}
+	if (before == more)
+		put("}");
+}
+
+/* The names of arguments with a field of that state: at entry, "NAME_exit", "kernel_NAME". */
+static void put_state(const struct tap_described *call, const struct parts *parts,
+		      const char *word, __u8 state)
+{
+	bool any = false;
+
+	for (int i = 0; i < call->arguments; i++) {
+		const char *name = call->argument[i].name;
+
+		if (parts->entry[i] && parts->entry[i]->state & state) {
+			putf("%s\"%s\"", any ? ", " : word, name);
+			any = true;
+		}
+		if (parts->exit[i] && parts->exit[i]->state & state) {
+			putf("%s\"%s_exit\"", any ? ", " : word, name);
+			any = true;
+		}
+	}
+	if (any)
+		put("]");
+}
+
+static void put_task(const struct parts *parts)
+{
+	static const char *const names[] = { TAP_NAMESPACE_NAMES };
+	const struct tap_field *field = parts->task[TAP_ABOUT_PROCESS];
+	struct tap_process process;
+
+	if (field && field->len >= sizeof(process)) {
+		memcpy(&process, bytes_of(field), sizeof(process));
+		putf(", \"task\": {\"pid\": %u, \"tid\": %u, \"uid\": %u, \"euid\": %u, \"gid\": %u, \"egid\": %u, \"caps\": %llu, \"cgroup\": %llu, \"status\": %d, \"parent\": ",
+		     process.pid, process.tid, process.uid, process.euid,
+		     process.gid, process.egid, process.caps, process.cgroup,
+		     process.status);
+		put_string(process.parent, strnlen(process.parent, TAP_COMM));
+		put(", \"namespaces\": {");
+		for (int i = 0; i < TAP_NAMESPACES; i++)
+			putf("%s\"%s\": %u", i ? ", " : "", names[i], process.ns[i]);
+		put("}}");
+	}
+	if (parts->task[TAP_ABOUT_FILE]) {
+		put(", \"file\": ");
+		put_field(TAP_KIND_PATH, parts->task[TAP_ABOUT_FILE]);
+	}
+	if (parts->task[TAP_ABOUT_ARGS]) {
+		put(", \"args\": ");
+		put_field(TAP_KIND_ARGV, parts->task[TAP_ABOUT_ARGS]);
+	}
+}
+
+static const char *name_of(const struct tap_event *event)
+{
+	static const char *const kinds[] = {
+		[TAP_EXEC] = "procexec", [TAP_FORK] = "procfork",
+		[TAP_EXIT] = "procexit",
+	};
+
+	if (event->kind != TAP_CALL)
+		return event->kind <= TAP_EXIT ? kinds[event->kind] : NULL;
+	if (event->nr >= TAP_NUMBERS)
+		return NULL;
+#ifdef TAP_COMPAT_ABI
+	if (event->flags & TAP_COMPAT)
+		return tap_compat_names[event->nr];
+#endif
+	return tap_native_names[event->nr];
+}
+
+static const struct tap_described *described(const char *name)
+{
+	size_t count = sizeof(tap_described) / sizeof(*tap_described);
+
+	for (size_t i = 0; name && i < count; i++) {
+		if (!strcmp(tap_described[i].name, name))
+			return &tap_described[i];
+	}
+	return NULL;
+}
+
+/* The description of a call by its number, looked up once for each. */
+static const struct tap_described *call_of(const struct tap_event *event,
+					   const char *name)
+{
+	static const struct tap_described *known[2][TAP_NUMBERS];
+	static bool asked[2][TAP_NUMBERS];
+	int abi = event->flags & TAP_COMPAT ? 1 : 0;
+
+	if (event->kind != TAP_CALL || event->nr >= TAP_NUMBERS)
+		return NULL;
+	if (!asked[abi][event->nr]) {
+		known[abi][event->nr] = described(name);
+		asked[abi][event->nr] = true;
+	}
+	return known[abi][event->nr];
+}
+
+/* How far the wall clock is ahead of the boot clock, now. */
+static __s64 clock_offset(void)
+{
+	struct timespec wall, boot;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (wall.tv_sec - boot.tv_sec) * 1000000000ll + wall.tv_nsec -
+	       boot.tv_nsec;
+}
+
+static void put_head(const struct tap_event *event, const char *name)
+{
+	static __s64 offset;
+
+	/* Once for each batch: so a clock that is set is noticed at once. */
+	if (!used)
+		offset = clock_offset();
+	put("{\"type\": \"");
+	if (name)
+		put(name);
+	else
+		putf("syscall_%u", event->nr);
+	put("\", \"ts\": ");
+	put_number(event->ts + offset);
+	if (event->entered) {
+		put(", \"entered\": ");
+		put_number(event->entered + offset);
+	}
+	put(", \"cpu\": ");
+	put_number(event->cpu);
+	put(", \"tid\": ");
+	put_number(event->tid);
+	put(", \"pid\": ");
+	put_number(event->pid);
+	put(", \"ppid\": ");
+	put_number(event->ppid);
+	put(", \"uid\": ");
+	put_number(event->uid);
+	put(", \"gid\": ");
+	put_number(event->gid);
+	put(", \"comm\": ");
+	put_string(event->comm, strnlen(event->comm, TAP_COMM));
+}
+
+void print_event(const struct tap_event *event, const __u8 *fields, size_t size)
+{
+	const char *name = name_of(event);
+	const struct tap_described *call = call_of(event, name);
+	struct parts parts;
+
+	if (used > BUFFER - LONGEST)
+		print_flush();
+	sort(&parts, fields, size);
+	put_head(event, name);
+	if (event->kind == TAP_CALL) {
+#ifdef TAP_COMPAT_ABI
+		put(event->flags & TAP_COMPAT ? ", \"abi\": \"" TAP_COMPAT_ABI :
+		    ", \"abi\": \"" TAP_NATIVE_ABI);
+#else
+		put(", \"abi\": \"" TAP_NATIVE_ABI);
+#endif
+		put("\", \"nr\": ");
+		put_number(event->nr);
+		if (!(event->flags & TAP_NO_RESULT)) {
+			put(", \"result\": ");
+			put_number(event->result);
+		}
+	}
+	if (event->flags & TAP_NO_ENTRY)
+		put(", \"no_entry\": true");
+	if (event->flags & TAP_NO_ROOM)
+		put(", \"no_room\": true");
+	if (call) {
+		put_params(call, event, &parts);
+		put_again(call, &parts);
+		put_state(call, &parts, ", \"not_resident\": [", TAP_FAULT);
+		put_state(call, &parts, ", \"cut\": [", TAP_CUT);
+	}
+	put_task(&parts);
+	put("}\n");
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where the kernel acts on what it has copied: kprobes on the functions that
+ * are given its struct filename, or its sockaddr. Those functions have other
+ * names on other kernels, and a kernel may lack one: then that copy is not
+ * reported, and everything else is.
+ */
+#include <linux/kernel.h>
+#include <linux/kprobes.h>
+#include <linux/ptrace.h>
+
+#include "tap.h"
+
+static int on_name(struct kprobe *probe, struct pt_regs *regs)
+{
+	tap_record_name((const void *)regs_get_kernel_argument(regs, 1));
+	return 0;
+}
+
+static int on_address(struct kprobe *probe, struct pt_regs *regs)
+{
+	tap_record_address((const void *)regs_get_kernel_argument(regs, 1),
+			   regs_get_kernel_argument(regs, 2));
+	return 0;
+}
+
+static struct {
+	const char *function;
+	kprobe_pre_handler_t handler;
+	struct kprobe probe;
+	bool there;
+} hooks[] = {
+	{ "do_filp_open", on_name },		/* until 6.19 */
+	{ "do_file_open", on_name },		/* from 7.0 on */
+	{ "filename_lookup", on_name },
+	{ "filename_parentat", on_name },	/* until 5.15 */
+	{ "__filename_parentat", on_name },
+	{ "security_socket_connect", on_address },
+};
+
+int tap_hooks_register(void)
+{
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		memset(&hooks[i].probe, 0, sizeof(hooks[i].probe));
+		hooks[i].probe.symbol_name = hooks[i].function;
+		hooks[i].probe.pre_handler = hooks[i].handler;
+		error = register_kprobe(&hooks[i].probe);
+		hooks[i].there = !error;
+		/* No such function, or none that can be probed: it does without. */
+		if (error && error != -ENOENT && error != -EINVAL) {
+			tap_hooks_unregister();
+			return error;
+		}
+	}
+	return 0;
+}
+
+void tap_hooks_unregister(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		if (hooks[i].there)
+			unregister_kprobe(&hooks[i].probe);
+		hooks[i].there = false;
+	}
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The legacy probe: an object for one kernel, compiled with that kernel's
+ * headers, so that the places of its structures' members are fixed in it. It
+ * hangs on raw tracepoints and kprobes, writes to one buffer for each CPU, and
+ * is cut into programs that call each other as tails, each of which must be
+ * small enough for the verifier by itself.
+ */
+/* The headers are configured for gcc: what only gcc can do is taken out of it. */
+#undef CONFIG_USE_X86_SEG_SUPPORT
+#undef CONFIG_CC_HAS_NAMED_AS
+
+/* What clang has to say about the kernel's headers is the kernel's business. */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Weverything"
+#include <linux/binfmts.h>
+#include <linux/bpf.h>
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/ipc_namespace.h>
+#include <linux/kernfs.h>
+#include <linux/mm_types.h>
+#include <linux/nsproxy.h>
+#include <linux/pid_namespace.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <linux/user_namespace.h>
+#include <linux/utsname.h>
+#include <linux/version.h>
+#include <net/net_namespace.h>
+#pragma clang diagnostic pop
+
+#include "tap_arch.h"
+#include "tap_helpers.h"
+
+#define TAP_OUTPUT(ctx, data, size) \
+	bpf_perf_event_output(ctx, &tap_ring, BPF_F_CURRENT_CPU, data, size)
+
+/* The kernel keeps struct mnt_namespace to itself: this is its beginning. */
+struct tap_mnt_namespace {
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+	atomic_t count;
+#endif
+	struct ns_common ns;
+};
+
+#define tap_ns_mnt_ns(found) (&((struct tap_mnt_namespace *)(found))->ns.inum)
+#define tap_ns_pid_ns_for_children(found) \
+	(&((struct pid_namespace *)(found))->ns.inum)
+#define tap_ns_net_ns(found) (&((struct net *)(found))->ns.inum)
+#define tap_ns_uts_ns(found) (&((struct uts_namespace *)(found))->ns.inum)
+#define tap_ns_ipc_ns(found) (&((struct ipc_namespace *)(found))->ns.inum)
+#define tap_ns_cgroup_ns(found) (&((struct cgroup_namespace *)(found))->ns.inum)
+#define tap_ns(found, member) tap_ns_##member(found)
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	MAP_UINT(key_size, sizeof(__u32));
+	MAP_UINT(value_size, sizeof(__u32));
+} tap_ring SEC(".maps");
+
+/* The programs below whose names end in a number, at that number. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_PROG_ARRAY);
+	MAP_UINT(max_entries, 4);
+	MAP_UINT(key_size, sizeof(__u32));
+	MAP_UINT(value_size, sizeof(__u32));
+} tap_tails SEC(".maps");
+
+enum tap_tail {
+	TAIL_ENTRY_ARGV = 0,
+	TAIL_EXIT_MEMORY = 1,
+	TAIL_EXIT_ARGV = 2,
+	TAIL_EXIT_END = 3,
+};
+
+#include "tap_bpf.h"
+
+struct tap_raw {
+	__u64 args[3];
+};
+
+SEC("raw_tracepoint/sys_enter")
+int tap_sys_enter(struct tap_raw *ctx)
+{
+	struct tap_slot *slot;
+	const struct tap_call *call;
+
+	slot = tap_entry(ctx, (struct pt_regs *)ctx->args[0], ctx->args[1]);
+	if (!slot)
+		return 0;
+	call = tap_row(slot->row);
+	tap_memory(slot, call, TAP_AT_ENTRY);
+	if (call->flags & TAP_CALL_ARGV)
+		bpf_tail_call(ctx, &tap_tails, TAIL_ENTRY_ARGV);
+	return 0;
+}
+
+SEC("raw_tracepoint/sys_enter")
+int tap_tail_0(struct tap_raw *ctx)
+{
+	struct tap_slot *slot = tap_find();
+
+	if (slot)
+		tap_argv_of(slot, tap_row(slot->row), TAP_AT_ENTRY);
+	return 0;
+}
+
+SEC("raw_tracepoint/sys_exit")
+int tap_sys_exit(struct tap_raw *ctx)
+{
+	struct tap_slot *slot = tap_find();
+
+	if (!slot) {
+		tap_exit_plain(ctx, (struct pt_regs *)ctx->args[0], ctx->args[1]);
+		return 0;
+	}
+	tap_exit_begin(slot, ctx->args[1]);
+	if (tap_has_old_memory(slot, tap_row(slot->row)))
+		bpf_tail_call(ctx, &tap_tails, TAIL_EXIT_MEMORY);
+	else
+		bpf_tail_call(ctx, &tap_tails, TAIL_EXIT_END);
+	return 0;
+}
+
+SEC("raw_tracepoint/sys_exit")
+int tap_tail_1(struct tap_raw *ctx)
+{
+	struct tap_slot *slot = tap_find();
+	const struct tap_call *call;
+
+	if (!slot)
+		return 0;
+	call = tap_row(slot->row);
+	tap_memory(slot, call, TAP_AT_EXIT);
+	if (call->flags & TAP_CALL_ARGV)
+		bpf_tail_call(ctx, &tap_tails, TAIL_EXIT_ARGV);
+	bpf_tail_call(ctx, &tap_tails, TAIL_EXIT_END);
+	return 0;
+}
+
+SEC("raw_tracepoint/sys_exit")
+int tap_tail_2(struct tap_raw *ctx)
+{
+	struct tap_slot *slot = tap_find();
+
+	if (slot)
+		tap_argv_of(slot, tap_row(slot->row), TAP_AT_EXIT);
+	bpf_tail_call(ctx, &tap_tails, TAIL_EXIT_END);
+	return 0;
+}
+
+SEC("raw_tracepoint/sys_exit")
+int tap_tail_3(struct tap_raw *ctx)
+{
+	struct tap_slot *slot = tap_find();
+
+	if (slot)
+		tap_exit_end(ctx, slot, tap_row(slot->row));
+	return 0;
+}
+
+SEC("raw_tracepoint/sched_process_exec")
+int tap_sched_exec(struct tap_raw *ctx)
+{
+	tap_exec(ctx, (struct linux_binprm *)ctx->args[2]);
+	return 0;
+}
+
+SEC("raw_tracepoint/sched_process_fork")
+int tap_sched_fork(struct tap_raw *ctx)
+{
+	tap_task(ctx, TAP_FORK, (struct task_struct *)ctx->args[1]);
+	return 0;
+}
+
+SEC("raw_tracepoint/sched_process_exit")
+int tap_sched_exit(struct tap_raw *ctx)
+{
+	tap_task(ctx, TAP_EXIT, tap_current());
+	tap_drop_slot();
+	return 0;
+}
+
+/* Where the kernel acts on a name; the reader takes those that the kernel has. */
+#define NAMES_AT(function)						\
+SEC("kprobe/" #function)						\
+int tap_kprobe_##function(struct pt_regs *ctx)				\
+{									\
+	unsigned long name = HOOK_ARGUMENT_2(ctx);			\
+	tap_kernel_name((struct filename *)name);			\
+	return 0;							\
+}
+
+NAMES_AT(do_filp_open)
+NAMES_AT(do_file_open)
+NAMES_AT(filename_lookup)
+NAMES_AT(filename_parentat)
+NAMES_AT(__filename_parentat)
+
+SEC("kprobe/security_socket_connect")
+int tap_kprobe_connect(struct pt_regs *ctx)
+{
+	unsigned long address = HOOK_ARGUMENT_2(ctx);
+
+	tap_kernel_address((void *)address, HOOK_ARGUMENT_3(ctx));
+	return 0;
+}
+
+char tap_license[] SEC("license") = "GPL";

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The modern probe: one object for every kernel of an architecture. It hangs
+ * on the kernel's typed tracepoints, finds the kernel's structures by BTF, and
+ * writes to one ring for all CPUs, in which order is the order of events.
+ */
+#include "tap_arch.h"
+#include "tap_co_re.h"
+#include "tap_helpers.h"
+
+#define RING_SIZE (4 * 1024 * 1024)
+#define TAP_OUTPUT(ctx, data, size) bpf_ringbuf_output(&tap_ring, data, size, 0)
+#define tap_ns(found, member) \
+	(&((typeof(((struct nsproxy *)0)->member))(found))->ns.inum)
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_RINGBUF);
+	MAP_UINT(max_entries, RING_SIZE);
+} tap_ring SEC(".maps");
+
+#include "tap_bpf.h"
+
+SEC("tp_btf/sys_enter")
+int tap_sys_enter(__u64 *ctx)
+{
+	struct tap_slot *slot;
+	const struct tap_call *call;
+
+	slot = tap_entry(ctx, (struct pt_regs *)ctx[0], ctx[1]);
+	if (!slot)
+		return 0;
+	call = tap_row(slot->row);
+	tap_memory(slot, call, TAP_AT_ENTRY);
+	if (call->flags & TAP_CALL_ARGV)
+		tap_argv_of(slot, call, TAP_AT_ENTRY);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int tap_sys_exit(__u64 *ctx)
+{
+	struct tap_slot *slot = tap_find();
+	const struct tap_call *call;
+
+	if (!slot) {
+		tap_exit_plain(ctx, (struct pt_regs *)ctx[0], ctx[1]);
+		return 0;
+	}
+	tap_exit_begin(slot, ctx[1]);
+	call = tap_row(slot->row);
+	if (tap_has_old_memory(slot, call)) {
+		tap_memory(slot, call, TAP_AT_EXIT);
+		if (call->flags & TAP_CALL_ARGV)
+			tap_argv_of(slot, call, TAP_AT_EXIT);
+	}
+	tap_exit_end(ctx, slot, call);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int tap_sched_exec(__u64 *ctx)
+{
+	tap_exec(ctx, (struct linux_binprm *)ctx[2]);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int tap_sched_fork(__u64 *ctx)
+{
+	tap_task(ctx, TAP_FORK, (struct task_struct *)ctx[1]);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int tap_sched_exit(__u64 *ctx)
+{
+	tap_task(ctx, TAP_EXIT, tap_current());
+	tap_drop_slot();
+	return 0;
+}
+
+/*
+ * Where the kernel acts on a name: the reader attaches to those of these that
+ * the kernel has, by trampoline (fentry) or, where it has none, by kprobe.
+ */
+#define NAMES_AT(function)						\
+SEC("fentry/" #function)						\
+int tap_fentry_##function(__u64 *ctx)					\
+{									\
+	tap_kernel_name((struct filename *)ctx[1]);			\
+	return 0;							\
+}									\
+SEC("kprobe/" #function)						\
+int tap_kprobe_##function(struct pt_regs *ctx)				\
+{									\
+	unsigned long name = 0;						\
+	PEEK(name, &HOOK_ARGUMENT_2(ctx));				\
+	tap_kernel_name((struct filename *)name);			\
+	return 0;							\
+}
+
+NAMES_AT(do_filp_open)
+NAMES_AT(do_file_open)
+NAMES_AT(filename_lookup)
+NAMES_AT(filename_parentat)
+NAMES_AT(__filename_parentat)
+
+SEC("fentry/security_socket_connect")
+int tap_fentry_connect(__u64 *ctx)
+{
+	tap_kernel_address((void *)ctx[1], ctx[2]);
+	return 0;
+}
+
+SEC("kprobe/security_socket_connect")
+int tap_kprobe_connect(struct pt_regs *ctx)
+{
+	unsigned long address = 0, len = 0;
+
+	PEEK(address, &HOOK_ARGUMENT_2(ctx));
+	PEEK(len, &HOOK_ARGUMENT_3(ctx));
+	tap_kernel_address((void *)address, len);
+	return 0;
+}
+
+char tap_license[] SEC("license") = "GPL";
