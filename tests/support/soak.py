@@ -21,7 +21,7 @@ from lab.matrix.cell import Cell
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
 from lab.store import content_digest
-from tests.support.traces import Traces, available_mib, resident_mib, traces
+from tests.support.traces import Traces, available_mib, one_arena, resident_mib, traces
 
 WIDTH = 4  # forks at a time
 _CAPTURES = 10  # one fork of so many captures events
@@ -34,6 +34,7 @@ _HOSTS_MIB = 512.0
 
 def make_soak(lab: Lab, cell: Cell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Soak:
     """Forks of that cell, all of whose files lie below `folder`."""
+    one_arena()
     prepared = lab.prepare(cell)
     run_dir, temporary = folder / "machines", folder / "tmp"
     temporary.mkdir()

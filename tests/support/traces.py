@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LISTENS = "0A"  # a socket's state in /proc/net/tcp (include/net/tcp_states.h: TCP_LISTEN)
+_M_ARENA_MAX = -8  # malloc.h
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
@@ -67,11 +68,17 @@ def parent(pid: int) -> int:
 def resident_mib() -> float:
     """What this process holds of the host's memory, without what it only has not given back yet.
 
-    The C library keeps what was freed for each thread that there ever was: 22 MiB after 200 machines, and no object.
+    What is freed stays with the thread that had it, and pins more: 57 MiB after 200 machines, of which not one object
+    was left. `one_arena` before makes it as if there were one thread.
     """
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return _kib(Path("/proc/self/status").read_text(), "VmRSS") / 1024
+
+
+def one_arena() -> None:
+    """Have the C library keep one heap for all threads from now on (mallopt(3))."""
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def available_mib() -> float:
