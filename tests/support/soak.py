@@ -26,9 +26,9 @@ from tests.support.traces import Traces, available_mib, one_arena, resident_mib,
 WIDTH = 4  # forks at a time
 _CAPTURES = 10  # one fork of so many captures events
 _MEET = 120.0  # seconds for those of one round to come up
-# What a library or Python itself takes once and keeps; a fork that leaked would be 100 MiB of the host's and, with its
-# console and events, some 0.1 MiB of ours.
-_OWN_MIB = 16.0
+# What a library or Python itself takes once and keeps. A fork that leaked would be 100 MiB of the host's and some 0.1
+# of ours; others on the host take and give as well.
+_OWN_MIB = 8.0
 _HOSTS_MIB = 512.0
 
 
