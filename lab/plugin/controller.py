@@ -4,6 +4,7 @@ scenarios (lab/plugin/worker.py)."""
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,8 +26,13 @@ _DISTRIBUTION = "worksteal"
 
 def distribute(config: pytest.Config) -> None:
     """Choose how scenarios are handed out where the user asked for workers and did not say how."""
-    asked = config.getoption("numprocesses", None) and not config.getoption("distload", False)
-    if asked and config.option.dist == "no":
+    if not config.getoption("numprocesses", None):
+        return
+    # Each worker is given these words and looks for the root by them. One that replaces a dead one may find another, by
+    # which all tests have other names: what was missing before (--bundle-dir's folder) is there now.
+    given = config.invocation_params
+    config.invocation_params = replace(given, args=(f"--rootdir={config.rootpath}", *given.args))
+    if config.option.dist == "no" and not config.getoption("distload", False):
         config.option.dist = _DISTRIBUTION
 
 
