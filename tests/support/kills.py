@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,7 +162,12 @@ class Arena:
 
     def _kill(self, run: subprocess.Popen[str], blow: Blow) -> str:
         """Kill what is to be killed as soon as it is there; returns what it was, or nothing when it was too late."""
-        find = {"pytest": lambda: [run.pid], "qemu": self._qemus, "worker": lambda: self._workers(run.pid)}[blow.target]
+        ways: dict[str, Callable[[], list[int]]] = {
+            "pytest": lambda: [run.pid],
+            "qemu": self._qemus,
+            "worker": lambda: self._workers(run.pid),
+        }
+        find = ways[blow.target]
 
         def due() -> bool:
             return run.poll() is not None or bool(find())
