@@ -30,7 +30,10 @@ class Traces:
 
 
 def traces(run_dir: Path, *more: Path) -> Traces:
-    """Look now, when what nobody holds any more is gone. `run_dir` is what LAB_RUN_DIR says to the processes in question, `more` are folders for files."""
+    """Look now, when what nobody holds any more is gone.
+
+    `run_dir` is what LAB_RUN_DIR says to the processes in question, `more` are folders for files.
+    """
     gc.collect()
     marked = processes(run_dir)
     kept = (path for folder in (run_dir, *more) for path in folder.rglob("*") if path.name != ".lock")
