@@ -4,6 +4,7 @@ scenarios (lab/plugin/worker.py)."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,6 +37,9 @@ def distribute(config: pytest.Config) -> None:
         config.option.dist = _DISTRIBUTION
 
 
+STILLBORN = "a worker died before it had begun"
+
+
 class Controller:
     """xdist's hooks. Nothing of them is called where xdist is not, or has no workers."""
 
@@ -51,11 +55,11 @@ class Controller:
         """xdist's own plugin; None when scenarios run in this process."""
         return self._config.pluginmanager.get_plugin("dsession")
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None]:
         """What was asked for must exist before workers are started for it."""
         if self._scheduler is None:
-            return
+            return (yield)
         try:
             if self._session.asked:
                 self._session.resolved()
@@ -63,6 +67,11 @@ class Controller:
                 self._session.cells()
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
+        try:
+            return (yield)
+        except EOFError as error:
+            # xdist takes none in its place then.
+            raise pytest.UsageError(f"{STILLBORN}: nothing was run\nNext: run it again") from error
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -239,3 +239,12 @@ def pytest_collection(session):
     folders = ["--bundle-dir", f"{pytester.path}/bundles"]
     result = pytester.runpytest_inprocess(str(place), "-p", "no:hypothesispytest", "-n", "2", *folders)
     result.stdout.fnmatch_lines(["*: 4 passed"])
+
+
+def test_a_worker_that_dies_before_it_has_begun_is_one_sentence(run: Run, pytester: pytest.Pytester) -> None:
+    # What execnet says when the other side is gone at once.
+    ends = "def pytest_xdist_setupnodes():\n    raise EOFError('expected 1 bytes, got 0')\n"
+    result = run(FOUR, conftest=ends)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a worker died before it had begun: nothing was run", "*Next: run it again"])
+    assert not list(Path(pytester.path).glob("lab-bundles/*/results.jsonl"))

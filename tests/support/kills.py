@@ -24,6 +24,7 @@ from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
 from lab.matrix.runs import RESULTS
 from lab.matrix.verdict import Verdict
+from lab.plugin.controller import STILLBORN
 from tests.support import shelves, traces
 from tests.support.runs import LAB, Place, until
 from tests.support.shelves import make_shelf
@@ -125,7 +126,11 @@ class Arena:
         happened = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "nothing reported"
         said = [line for line in output.splitlines() if "booted" in line or "made again" in line]
         self.told.append("; ".join([f"{blow}: {victim or 'too late'} after {seconds:.1f} s", happened, *said]))
-        if blow.target != "pytest" or not victim:
+        if blow.target == "worker" and run.returncode == pytest.ExitCode.USAGE_ERROR:
+            # xdist cannot go on without one that was killed while it was started; the run says so, and ran nothing.
+            assert STILLBORN in output, output
+            assert not counts, output
+        elif blow.target != "pytest" or not victim:
             lost = _COUNT - counts[Verdict.PASSED]
             message = f"{self.told[-1]}\n{output}"
             assert lost <= (1 if victim else 0), message
