@@ -11,7 +11,7 @@ help:
 	@echo 'make scenarios            run the scenarios; ARGS="--kernel 5.10,6.12" replaces what pytest is given'
 	@echo 'make test                 linters, types and the tests of the lab itself; TESTARGS="-m \"not machine\""'
 	@echo 'make lint                 linters and types only'
-	@echo 'make endurance            forks by the hundred, and runs killed at fifty random moments (an hour)'
+	@echo 'make endurance            forks by the hundred, and runs killed at fifty random moments (half an hour)'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
 	@echo 'make newcomer             both commands on a fresh Debian 12 and 13 (root, the network and an hour)'
 	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (half an hour)'

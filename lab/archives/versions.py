@@ -28,7 +28,8 @@ def _part_key(text: str) -> tuple[Piece, ...]:
     pieces = [(_letters_key(letters), int(digits or 0)) for letters, digits in _PIECES.findall(text)]
     while pieces and pieces[-1] == _NOTHING:
         pieces.pop()
-    return (*pieces, _NOTHING)
+    # What comes behind the end is compared with nothing. Twice, because a first piece can be nothing itself ("0~").
+    return (*pieces, _NOTHING, _NOTHING)
 
 
 def _letters_key(text: str) -> tuple[int, ...]:

@@ -109,8 +109,9 @@ class VirtmeGuest:
         raise LabError(f"virtme-ng could not run {shlex.join(argv)} in a guest {_TRIES} times: {said}")
 
     def _run(self, argv: Sequence[str]) -> Completed:
-        # timeout(1) ends its QEMU also when the lab is killed: none of its processes is a child of ours.
-        words = ["timeout", "--signal=KILL", f"{_DEADLINE:g}", *self.command, "--", *argv]
+        # Only the first of its processes is a child of ours: when we are killed, timeout(1) is told, and ends them all.
+        owned = [which("setpriv", package="util-linux"), "--pdeathsig", "TERM", "--"]
+        words = [*owned, "timeout", "--signal=KILL", f"{_DEADLINE:g}", *self.command, "--", *argv]
         # It starts another program of its own by name, and looks for kmod's.
         path = os.pathsep.join([str(self.virtme.program.parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
         env = {"PATH": path, "HOME": str(self._folder)}

@@ -155,7 +155,8 @@ class Forks:
                     seen = stack.enter_context(Events(deployment).capture())
                 if fork.run(["sh", "-c", _TICK], check=False, deadline=_DEADLINE).status != 0:
                     raise MachineLostError("no time passes in the restored guest")
-            if seen is not None and (seen.counters is None or seen.counters.drops):
+            # A driver that counts nothing has nothing to tell.
+            if seen is not None and seen.counters is not None and seen.counters.drops:
                 raise ConsumerError(f"events were lost while it was saved: {seen.counters}")
 
 

@@ -4,6 +4,8 @@ scenarios (lab/plugin/worker.py)."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,9 +27,17 @@ _DISTRIBUTION = "worksteal"
 
 def distribute(config: pytest.Config) -> None:
     """Choose how scenarios are handed out where the user asked for workers and did not say how."""
-    asked = config.getoption("numprocesses", None) and not config.getoption("distload", False)
-    if asked and config.option.dist == "no":
+    if not config.getoption("numprocesses", None):
+        return
+    # Each worker is given these words and looks for the root by them. One that replaces a dead one may find another, by
+    # which all tests have other names: what was missing before (--bundle-dir's folder) is there now.
+    given = config.invocation_params
+    config.invocation_params = replace(given, args=(f"--rootdir={config.rootpath}", *given.args))
+    if config.option.dist == "no" and not config.getoption("distload", False):
         config.option.dist = _DISTRIBUTION
+
+
+STILLBORN = "a worker died before it had begun"
 
 
 class Controller:
@@ -45,11 +55,11 @@ class Controller:
         """xdist's own plugin; None when scenarios run in this process."""
         return self._config.pluginmanager.get_plugin("dsession")
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None]:
         """What was asked for must exist before workers are started for it."""
         if self._scheduler is None:
-            return
+            return (yield)
         try:
             if self._session.asked:
                 self._session.resolved()
@@ -57,6 +67,11 @@ class Controller:
                 self._session.cells()
         except LabError as error:
             raise pytest.UsageError(str(error)) from error
+        try:
+            return (yield)
+        except EOFError as error:
+            # xdist takes none in its place then.
+            raise pytest.UsageError(f"{STILLBORN}: nothing was run\nNext: run it again") from error
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

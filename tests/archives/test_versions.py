@@ -23,6 +23,8 @@ VERSION = st.builds("{}{}{}".format, st.sampled_from(["", "0:", "1:"]), UPSTREAM
         ("5.15.0-113.123~20.04.1", "5.15.0-113.123"),
         ("6.17.0-42.42", "6.17.0-42.42+1"),
         ("9.0-1", "1:1.0-1"),
+        ("0~", "0"),
+        ("1-0~", "1"),
     ],
 )
 def test_kernels_versions_sort_by_age(older: str, newer: str) -> None:

@@ -95,7 +95,10 @@ def test_run_cleans_up_when_it_is_ended(number: signal.Signals, status: int) -> 
         assert program.stdout is not None
         assert program.stdout.readline() == b"here\n"
         program.send_signal(number)
-        assert program.wait(60) == status
+        try:
+            assert program.wait(60) == status
+        finally:
+            program.kill()
 
 
 def test_shell_is_a_terminal_in_the_guest(at_the_shell: Person) -> None:

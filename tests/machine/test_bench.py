@@ -47,7 +47,7 @@ def test_a_fork_is_quicker_than_a_boot_to_the_same_point(measure: Any, capsys: p
     assert "virtme" not in measured
     load = found["load"]
     assert len(load["rounds"]) == 2
-    assert load["during"]["own"] > 0.1, "guests ran"
+    assert load["during"]["own"] > 0.01, "guests ran"
     versions = found["versions"]
     assert (versions["cell"], versions["virtme-ng"]) == ("6.12-amd64-falco:kmod", None)
     assert versions["kernel"]["release"].startswith("6.12.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,9 @@ def test_what_a_running_fork_has_on_the_host_is_seen(soak: Soak) -> None:
         assert len(seen.sockets) >= 4, "one for each endpoint"
         assert len(seen.ports) == len(nothing.ports) + 1, "the one for SSH"
         assert any(path.endswith("/record.json") for path in seen.files)
-        assert len(seen.descriptors) > len(nothing.descriptors)
-        assert set(seen.threads) > set(nothing.threads)
+        # What the tests before this one left to be closed may be closed meanwhile.
+        assert Counter(seen.descriptors) - Counter(nothing.descriptors)
+        assert Counter(seen.threads) - Counter(nothing.threads)
 
 
 def test_forks_in_a_row_leave_nothing(soak: Soak) -> None:

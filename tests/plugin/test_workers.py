@@ -214,3 +214,37 @@ def test_scenarios_are_stolen_unless_the_user_says_how_they_are_handed_out(
     config = pytester.parseconfig(*arguments)
     distribute(config)
     assert config.option.dist == chosen
+
+
+def test_a_worker_that_replaces_another_has_the_controllers_root(
+    fake_lab: FakeLab,  # noqa: ARG001 - it stands in for the lab
+    machines: Path,  # noqa: ARG001 - nothing may lie anywhere else
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = pytester.mkdir("scenarios")
+    # The first worker dies as it begins to collect, when a folder for bundles has come to be there.
+    dies = f"""
+def pytest_collection(session):
+    import os
+    bundles = Path({str(pytester.path)!r}, "bundles")
+    if getattr(session.config, "workerinput", {{}}).get("workerid") == "gw0":
+        bundles.mkdir()
+        os.kill(os.getpid(), 9)
+"""
+    (place / "conftest.py").write_text(CONFTEST + dies)
+    (place / "test_scenario.py").write_text(HEAD + FOUR)
+    # Nothing in common with the folder that pytest is started in, and no ini file.
+    monkeypatch.chdir("/")
+    folders = ["--bundle-dir", f"{pytester.path}/bundles"]
+    result = pytester.runpytest_inprocess(str(place), "-p", "no:hypothesispytest", "-n", "2", *folders)
+    result.stdout.fnmatch_lines(["*: 4 passed"])
+
+
+def test_a_worker_that_dies_before_it_has_begun_is_one_sentence(run: Run, pytester: pytest.Pytester) -> None:
+    # What execnet says when the other side is gone at once.
+    ends = "def pytest_xdist_setupnodes():\n    raise EOFError('expected 1 bytes, got 0')\n"
+    result = run(FOUR, conftest=ends)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a worker died before it had begun: nothing was run", "*Next: run it again"])
+    assert not list(Path(pytester.path).glob("lab-bundles/*/results.jsonl"))

@@ -24,6 +24,7 @@ from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
 from lab.matrix.runs import RESULTS
 from lab.matrix.verdict import Verdict
+from lab.plugin.controller import STILLBORN
 from tests.support import shelves, traces
 from tests.support.runs import LAB, Place, until
 from tests.support.shelves import make_shelf
@@ -52,6 +53,7 @@ def test_c(machine, events):
 _COUNT = 3
 _TARGETS = ("pytest", "qemu", "worker")
 _WORKER = "exec(eval(sys.stdin.readline()))"  # how execnet starts a worker of pytest-xdist's
+_PARTS = (1.0, 0.5, 0.25)  # of the moment, when there was nothing to kill any more
 _DEADLINE = 300.0
 _GONE = 30.0  # seconds after which nothing of a run that was killed may live
 
@@ -96,39 +98,53 @@ class Arena:
         mine = {"LAB_STORE": str(self.store), "LAB_OFFLINE": "1", "TMPDIR": str(self.root / "tmp")}
         self.place = Place(self.root, mine)
         # How long a run takes that is let alone: without a template, then with the one that it made.
-        for saved in (False, True):
-            began = time.monotonic()
-            self.demand_green()
-            self.lengths[saved] = time.monotonic() - began
+        self.demand_green()
+        self.demand_green()
 
     def strike(self, blow: Blow) -> None:
         """Start a run and kill what the blow says; AssertionError when more is lost by it than must be."""
         if blow.target == "worker" and importlib.util.find_spec("xdist") is None:
             pytest.skip("pytest-xdist is not installed: there are no workers")
+        for part in _PARTS:
+            if self._struck(blow, part * blow.share * self.lengths[blow.saved]):
+                return
+        raise AssertionError(f"nothing could be killed: {self.told[-len(_PARTS) :]}")
+
+    def _struck(self, blow: Blow, seconds: float) -> bool:
+        """Whether there was something to kill after so many seconds."""
         if not blow.saved:
             shelves.remove_templates(self.store)
         # Where there are workers, pytest makes its folder for temporary files whether anybody wants it or not.
         workers = ("-n", "2", "--basetemp", str(self.root / "basetemp")) if blow.target == "worker" else ()
         with self._started(*workers) as run:
             with suppress(subprocess.TimeoutExpired):
-                run.wait(blow.share * self.lengths[blow.saved])
+                run.wait(seconds)
             victim = self._kill(run, blow)
             output, _ = run.communicate(timeout=_DEADLINE)
         until(lambda: not traces.processes(self.place.machines), _GONE)
         counts = self._verdicts()
-        happened = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        self.told.append(f"{blow}: {victim}; {happened or 'nothing reported'}")
-        if blow.target != "pytest":
-            kept = Verdict.LOST if blow.target == "qemu" else None
+        happened = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "nothing reported"
+        said = [line for line in output.splitlines() if "booted" in line or "made again" in line]
+        self.told.append("; ".join([f"{blow}: {victim or 'too late'} after {seconds:.1f} s", happened, *said]))
+        if blow.target == "worker" and run.returncode == pytest.ExitCode.USAGE_ERROR:
+            # xdist cannot go on without one that was killed while it was started; the run says so, and ran nothing.
+            assert STILLBORN in output, output
+            assert not counts, output
+        elif blow.target != "pytest" or not victim:
             lost = _COUNT - counts[Verdict.PASSED]
-            assert lost <= 1, f"{self.told[-1]}\n{output}"
-            assert kept is None or counts[kept] == lost, f"{self.told[-1]}\n{output}"
-            assert run.returncode == (1 if lost else 0), f"{self.told[-1]}\n{output}"
+            message = f"{self.told[-1]}\n{output}"
+            assert lost <= (1 if victim else 0), message
+            assert blow.target == "worker" or counts[Verdict.LOST] == lost, message
+            assert run.returncode == (1 if lost else 0), message
+        return bool(victim)
 
     def demand_green(self) -> None:
         """A run in which all goes well, and after which nothing is left of those before it."""
+        began, saved = time.monotonic(), bool(shelves.templates(self.store))
         with self._started() as run:
             output, _ = run.communicate(timeout=_DEADLINE)
+        # The host is now busier, now less so.
+        self.lengths[saved] = time.monotonic() - began
         assert run.returncode == 0, output
         assert self._verdicts() == {Verdict.PASSED: _COUNT}, output
         left = traces.traces(self.place.machines, self.root / "tmp")
@@ -150,24 +166,40 @@ class Arena:
         return Counter(Verdict(json.loads(row)["verdict"]) for row in rows)
 
     def _kill(self, run: subprocess.Popen[str], blow: Blow) -> str:
-        """Kill what is to be killed as soon as it is there; returns what it was, in words."""
-        if blow.target == "pytest":
-            run.kill()
-            return "pytest was killed"
-        find: Callable[[], list[int]] = lambda: traces.qemus(self.place.machines)  # noqa: E731
-        if blow.target == "worker":
-            find = lambda: [pid for pid in traces.processes(self.place.machines) if _is_worker(pid, run.pid)]  # noqa: E731
-        until(lambda: bool(find()) or run.poll() is not None, _DEADLINE)
+        """Kill what is to be killed as soon as it is there; returns what it was, or nothing when it was too late."""
+        ways: dict[str, Callable[[], list[int]]] = {
+            "pytest": lambda: [run.pid],
+            "qemu": self._qemus,
+            "worker": lambda: self._workers(run.pid),
+        }
+        find = ways[blow.target]
+
+        def due() -> bool:
+            return run.poll() is not None or bool(find())
+
+        until(due, _DEADLINE)
         if blow.target == "qemu":
             with suppress(subprocess.TimeoutExpired):
                 run.wait(blow.delay)
-            until(lambda: bool(find()) or run.poll() is not None, _DEADLINE)
+            until(due, _DEADLINE)
+        if run.poll() is not None:
+            return ""
         for pid in find()[:1]:
             purpose = self._purpose(pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            return f"{blow.target} was killed{purpose}"
-        return f"there was no {blow.target} any more"
+                return f"{blow.target}{purpose} was killed"
+        return ""
+
+    def _qemus(self) -> list[int]:
+        return traces.qemus(self.place.machines)
+
+    def _workers(self, controller: int) -> list[int]:
+        return [
+            pid
+            for pid in traces.processes(self.place.machines)
+            if traces.parent(pid) == controller and _WORKER in traces.command_line(pid)
+        ]
 
     def _purpose(self, pid: int) -> str:
         """What a machine was for, by its record."""
@@ -175,12 +207,8 @@ class Arena:
             with suppress(OSError, ValueError):
                 record = json.loads(path.read_bytes())
                 if record["pid"] == pid:
-                    return f", a machine for {record['purpose'].rpartition('::')[2]}"
+                    return f" of {record['purpose'].rpartition('::')[2]}"
         return ""
-
-
-def _is_worker(pid: int, controller: int) -> bool:
-    return traces.parent(pid) == controller and _WORKER in traces.command_line(pid)
 
 
 def make_arena(lab: Lab, folder: Path) -> Arena:

@@ -21,19 +21,20 @@ from lab.matrix.cell import Cell
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
 from lab.store import content_digest
-from tests.support.traces import Traces, available_mib, resident_mib, traces
+from tests.support.traces import Traces, available_mib, one_arena, resident_mib, traces
 
 WIDTH = 4  # forks at a time
 _CAPTURES = 10  # one fork of so many captures events
 _MEET = 120.0  # seconds for those of one round to come up
-# What a library or Python itself takes once and keeps; a fork that leaked would be 100 MiB of the host's and, with its
-# console and events, some 0.1 MiB of ours.
-_OWN_MIB = 16.0
+# What a library or Python itself takes once and keeps. A fork that leaked would be 100 MiB of the host's and some 0.1
+# of ours; others on the host take and give as well.
+_OWN_MIB = 8.0
 _HOSTS_MIB = 512.0
 
 
 def make_soak(lab: Lab, cell: Cell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Soak:
     """Forks of that cell, all of whose files lie below `folder`."""
+    one_arena()
     prepared = lab.prepare(cell)
     run_dir, temporary = folder / "machines", folder / "tmp"
     temporary.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import re
 import threading
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LISTENS = "0A"  # a socket's state in /proc/net/tcp (include/net/tcp_states.h: TCP_LISTEN)
+_M_ARENA_MAX = -8  # malloc.h
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
@@ -27,7 +30,11 @@ class Traces:
 
 
 def traces(run_dir: Path, *more: Path) -> Traces:
-    """Look now. `run_dir` is what LAB_RUN_DIR says to the processes in question, `more` are folders for files."""
+    """Look now, when what nobody holds any more is gone.
+
+    `run_dir` is what LAB_RUN_DIR says to the processes in question, `more` are folders for files.
+    """
+    gc.collect()
     marked = processes(run_dir)
     kept = (path for folder in (run_dir, *more) for path in folder.rglob("*") if path.name != ".lock")
     return Traces(
@@ -63,8 +70,19 @@ def parent(pid: int) -> int:
 
 
 def resident_mib() -> float:
-    """What this process holds of the host's memory."""
+    """What this process holds of the host's memory, without what it only has not given back yet.
+
+    What is freed stays with the thread that had it, and pins more: 57 MiB after 200 machines, of which not one object
+    was left. `one_arena` before makes it as if there were one thread.
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     return _kib(Path("/proc/self/status").read_text(), "VmRSS") / 1024
+
+
+def one_arena() -> None:
+    """Have the C library keep one heap for all threads from now on (mallopt(3))."""
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def available_mib() -> float:
