@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import arches
 from lab.arches import Arch
-from lab.drivers.manifest import find_drivers
+from lab.drivers.manifest import find_driver, find_drivers
+from lab.errors import RequestError
 from lab.kernels import request
 
 
@@ -42,6 +44,15 @@ def cells(kernels: str, arch_names: str, drivers: str, expand: Callable[[str, Ar
         for driver in find_drivers(drivers)
     ]
     return list(dict.fromkeys(found))  # a range may hold what stands beside it
+
+
+def demand_one_tree(chosen: Sequence[Cell], tree: Path | None) -> None:
+    """RequestError when a tree of the user's is to be the sources of more than one driver."""
+    names = {find_driver(cell.driver).manifest.name: None for cell in chosen if tree and cell.driver}
+    if len(names) > 1:
+        raise RequestError(
+            f"{tree} is one driver's sources, and {', '.join(names)} are asked for", hint="name one with --driver"
+        )
 
 
 def split_list(text: str) -> Sequence[str]:

@@ -20,7 +20,7 @@ from lab.errors import LabError, RequestError
 from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
 from lab.machines.record import reap
-from lab.matrix.cell import Cell, cells
+from lab.matrix.cell import Cell, cells, demand_one_tree
 from lab.matrix.forks import Forks, started
 from lab.matrix.provision import Lab, Prepared
 from lab.plugin.tape import Tape
@@ -82,6 +82,7 @@ class Session:
                 chosen["driver"] or self.settings.driver or default_driver(),
                 self._expand,
             )
+            demand_one_tree(self._cells, self.settings.driver_src)
         return self._cells
 
     def _expand(self, text: str, arch: Arch) -> list[str]:

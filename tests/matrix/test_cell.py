@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lab.arches import AMD64, ARM64, Arch
 from lab.errors import RequestError
-from lab.matrix.cell import Cell, cells, split_list
+from lab.matrix.cell import Cell, cells, demand_one_tree, split_list
 
 
 def never(text: str, arch: Arch) -> list[str]:
@@ -73,3 +75,12 @@ def test_a_slug_can_stand_in_test_ids_and_file_names(kernel: str, driver: str, s
 )
 def test_a_list_has_each_of_its_words_once(text: str, words: list[str]) -> None:
     assert list(split_list(text)) == words
+
+
+def test_a_tree_of_the_users_is_of_one_driver_only(tmp_path: Path) -> None:
+    one = [Cell("6.12", AMD64, "falco:kmod"), Cell("5.10", AMD64, "falco@2022:bpf")]
+    demand_one_tree(one, tmp_path)
+    several = [*one, Cell("6.12", AMD64, "auditd:audit")]
+    demand_one_tree(several, None)
+    with pytest.raises(RequestError, match="one driver's sources, and falco, auditd are asked for"):
+        demand_one_tree(several, tmp_path)
