@@ -162,8 +162,8 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
-#define HOOK_ARGUMENT_2(regs) ((regs)->si)
-#define HOOK_ARGUMENT_3(regs) ((regs)->dx)
+#define HOOK_ARGUMENT_2(frame) ((frame)->si)
+#define HOOK_ARGUMENT_3(frame) ((frame)->dx)
 #elif defined(TAP_ARCH_ARM64)
 static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
@@ -185,8 +185,8 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
-#define HOOK_ARGUMENT_2(regs) ((regs)->regs[1])
-#define HOOK_ARGUMENT_3(regs) ((regs)->regs[2])
+#define HOOK_ARGUMENT_2(frame) ((frame)->regs[1])
+#define HOOK_ARGUMENT_3(frame) ((frame)->regs[2])
 #elif defined(TAP_ARCH_RISCV)
 static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
@@ -208,8 +208,8 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return cause == -1ul ? cause : nr;
 }
 
-#define HOOK_ARGUMENT_2(regs) ((regs)->a1)
-#define HOOK_ARGUMENT_3(regs) ((regs)->a2)
+#define HOOK_ARGUMENT_2(frame) ((frame)->a1)
+#define HOOK_ARGUMENT_3(frame) ((frame)->a2)
 #endif
 
 /* Fill in what every event says of the task that it is about: the current one. */
