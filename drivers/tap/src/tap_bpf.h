@@ -94,16 +94,15 @@ static __always_inline int tap_is_reader(void)
 /* TAP_COMPAT when the current call is a 32-bit one. */
 static __always_inline __u8 tap_abi(void)
 {
-	struct task_struct *task = tap_current();
 #if defined(TAP_ARCH_X86)
 	__u32 status = 0;
 
-	PEEK(status, &task->thread_info.status);
+	PEEK(status, &tap_current()->thread_info.status);
 	return status & OF_TASK_COMPAT ? TAP_COMPAT : 0;
 #elif defined(TAP_ARCH_ARM64)
 	unsigned long flags = 0;
 
-	PEEK(flags, &task->thread_info.flags);
+	PEEK(flags, &tap_current()->thread_info.flags);
 	return flags & OF_THREAD_32BIT ? TAP_COMPAT : 0;
 #else
 	return 0;
