@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import HostError, LabError, NoSpaceError
-from lab.process import ProgramFailedError, reading, run, spawn, which
+from lab.process import Completed, DeadlineError, ProgramFailedError, reading, run, run_shown, spawn, which
 from tests.support import wait
 
 
@@ -225,3 +225,32 @@ def test_a_run_ends_as_soon_as_its_program_does() -> None:
     began = time.monotonic()
     run(["true"], deadline=600)
     assert time.monotonic() - began < 5
+
+
+def shown(tmp_path: Path, command: str, deadline: float = 10.0) -> tuple[Completed, list[bytes]]:
+    pieces: list[bytes] = []
+    done = run_shown(["sh", "-c", command], deadline=deadline, log=tmp_path / "log", output=pieces.append)
+    return done, pieces
+
+
+def test_what_is_shown_comes_as_it_is_printed_and_stands_in_the_log_too(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"before\n")
+    done, pieces = shown(tmp_path, "echo one; sleep 0.2; echo two >&2; exit 3")
+    assert pieces == [b"one\n", b"two\n"]
+    assert (done.status, done.stdout) == (3, b"one\ntwo\n")
+    assert (tmp_path / "log").read_bytes() == b"before\none\ntwo\n"
+
+
+def test_what_is_shown_past_its_deadline_is_killed_with_its_children(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    with pytest.raises(DeadlineError, match="sh did not end within"):
+        shown(tmp_path, "sleep 60 & sleep 60", deadline=0.3)
+    assert time.monotonic() - begin < 10
+
+
+def test_a_build_goes_on_when_nobody_looks_any_more(tmp_path: Path) -> None:
+    def gone(data: bytes) -> None:
+        raise BrokenPipeError(data)
+
+    done = run_shown(["sh", "-c", "echo one; echo two"], deadline=10, log=tmp_path / "log", output=gone)
+    assert done.stdout == b"one\ntwo\n"

@@ -1,7 +1,7 @@
 """Reads auditd's log in its ENRICHED form.
 
-One event is several records with one serial number, which come together: SYSCALL first, PROCTITLE last (the kernel's
-audit_log_exit). Strings with spaces, quotes or bytes that are not ASCII are in hexadecimal, without quotes.
+One event is several records with one serial number: SYSCALL first, PROCTITLE last (the kernel's audit_log_exit), and
+other CPUs' between them. Strings with spaces, quotes or bytes that are not ASCII are in hexadecimal, without quotes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _FIELD = re.compile(rb'([A-Za-z0-9_\[\]-]+)=("[^"]*"|[^ \x1d]*)')
 _LOST = re.compile(rb"^lost (\d{1,20})$", re.MULTILINE)
 # What programs print that write to the same pipe is no record; of a hostile one, nothing may pile up.
 _MOST_RECORDS = 512
+_MOST_OPEN = 1024
 _MOST_PROCESSES = 100_000
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 # include/uapi/asm-generic/fcntl.h; what differs on amd64 and arm64 is not among them.
@@ -25,14 +26,14 @@ _FLAGS = {0o100: "O_CREAT", 0o200: "O_EXCL", 0o1000: "O_TRUNC", 0o2000: "O_APPEN
 _FLAGS_AT = {"open": b"a1", "openat": b"a2"}
 
 Fields = dict[bytes, bytes]
+Records = list[tuple[bytes, Fields]]
 
 
 class AuditAdapter:
     """Gathers an event's records; the last of them gives the event."""
 
     def __init__(self) -> None:
-        self._serial = b""
-        self._records: list[tuple[bytes, Fields]] = []
+        self._open: dict[bytes, Records] = {}
         self._comms: dict[int, bytes] = {}
         self._events = 0
 
@@ -42,22 +43,26 @@ class AuditAdapter:
         if match is None:
             raise ValueError("it is no audit record")
         kind, seconds, millis, serial, text = match.groups()
-        if serial != self._serial:
-            self._serial, self._records = serial, []
-        if len(self._records) < _MOST_RECORDS:
-            self._records.append((kind, dict(_FIELD.findall(text))))
-        if kind != b"PROCTITLE" or self._records[0][0] != b"SYSCALL":
+        records = self._open.setdefault(serial, [])
+        if len(self._open) > _MOST_OPEN:  # events that were no calls have no last record
+            del self._open[next(iter(self._open))]
+        if len(records) < _MOST_RECORDS:
+            records.append((kind, dict(_FIELD.findall(text))))
+        if kind != b"PROCTITLE":
+            return None
+        self._open.pop(serial, None)
+        if records[0][0] != b"SYSCALL":
             return None
         self._events += 1
-        return self._made((int(seconds) * 1000 + int(millis)) * 1_000_000)
+        return self._made((int(seconds) * 1000 + int(millis)) * 1_000_000, records)
 
     def counters(self, said: bytes) -> Counters | None:
         """What `auditctl -s` printed last."""
         lost = _LOST.findall(said)
         return Counters(self._events, int(lost[-1])) if lost else None
 
-    def _made(self, ts: int) -> Event:
-        call = self._records[0][1]
+    def _made(self, ts: int, records: Records) -> Event:
+        call = records[0][1]
         kind = call[b"SYSCALL"].decode()
         pid, ppid = int(call[b"pid"]), int(call[b"ppid"])
         comm = _string(call[b"comm"]) or b""
@@ -65,44 +70,46 @@ class AuditAdapter:
             self._comms[pid] = comm
         # audit tells processes by what their main thread is called by: it has no thread's own number.
         result = int(call[b"exit"]) if b"exit" in call else None
-        params = self._params(kind, call)
+        params = _params(kind, records)
         params["parent"] = self._comms.get(ppid)
         if kind in _FORKS and result and result > 0 and len(self._comms) < _MOST_PROCESSES:
             self._comms[result] = comm
         return Event(kind, ts, -1, pid, pid, ppid, comm, _string(call.get(b"exe", b"")) or b"", result, params)
 
-    def _params(self, kind: str, call: Fields) -> dict[str, Value]:
-        paths = self._of(b"PATH")
-        named = [(_string(path.get(b"name", b"")), path.get(b"nametype", b"")) for path in paths]
-        objects = [name for name, what in named if what != b"PARENT"]
-        params: dict[str, Value] = {}
-        match kind:
-            case "open" | "openat" | "openat2" | "creat" | "unlink" | "unlinkat":
-                params["name"] = objects[-1] if objects else None
-            case "rename" | "renameat" | "renameat2":
-                params["oldpath"] = next((name for name, what in named if what == b"DELETE"), None)
-                params["newpath"] = next((name for name, what in named if what == b"CREATE"), None)
-            case "execve" | "execveat":
-                params["filename"] = objects[0] if objects else None
-                params["args"] = self._arguments()
-            case "connect":
-                params |= _address(self._of(b"SOCKADDR"))
-        if kind in _FLAGS_AT:
-            params["flags"] = _flags(int(call[_FLAGS_AT[kind]], 16))
-        return params
 
-    def _of(self, kind: bytes) -> list[Fields]:
-        return [fields for name, fields in self._records if name == kind]
+def _params(kind: str, records: Records) -> dict[str, Value]:
+    named = [(_string(path.get(b"name", b"")), path.get(b"nametype", b"")) for path in _of(records, b"PATH")]
+    objects = [name for name, what in named if what != b"PARENT"]
+    params: dict[str, Value] = {}
+    match kind:
+        case "open" | "openat" | "openat2" | "creat" | "unlink" | "unlinkat":
+            params["name"] = objects[-1] if objects else None
+        case "rename" | "renameat" | "renameat2":
+            params["oldpath"] = next((name for name, what in named if what == b"DELETE"), None)
+            params["newpath"] = next((name for name, what in named if what == b"CREATE"), None)
+        case "execve" | "execveat":
+            params["filename"] = objects[0] if objects else None
+            params["args"] = _arguments(records)
+        case "connect":
+            params |= _address(_of(records, b"SOCKADDR"))
+    if kind in _FLAGS_AT:
+        params["flags"] = _flags(int(records[0][1][_FLAGS_AT[kind]], 16))
+    return params
 
-    def _arguments(self) -> tuple[bytes, ...]:
-        """argv without its first word; the kernel cuts long ones into a1[0], a1[1], ..."""
-        found: dict[int, bytes] = {}
-        for fields in self._of(b"EXECVE"):
-            for name, value in fields.items():
-                match = re.fullmatch(rb"a(\d{1,6})(?:\[\d{1,6}\])?", name)
-                if match:
-                    found[int(match[1])] = found.get(int(match[1]), b"") + (_string(value) or b"")
-        return tuple(found[number] for number in sorted(found) if number)
+
+def _of(records: Records, kind: bytes) -> list[Fields]:
+    return [fields for name, fields in records if name == kind]
+
+
+def _arguments(records: Records) -> tuple[bytes, ...]:
+    """argv without its first word; the kernel cuts long ones into a1[0], a1[1], ..."""
+    found: dict[int, bytes] = {}
+    for fields in _of(records, b"EXECVE"):
+        for name, value in fields.items():
+            match = re.fullmatch(rb"a(\d{1,6})(?:\[\d{1,6}\])?", name)
+            if match:
+                found[int(match[1])] = found.get(int(match[1]), b"") + (_string(value) or b"")
+    return tuple(found[number] for number in sorted(found) if number)
 
 
 def _string(value: bytes) -> bytes | None:

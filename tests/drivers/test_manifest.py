@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from lab.drivers.manifest import DRIVERS, find_driver
-from lab.drivers.schema import read_manifest
+from lab.drivers.schema import (
+    Artifact,
+    ArtifactKind,
+    Consumer,
+    Gap,
+    Mode,
+    Option,
+    Program,
+    Source,
+    Version,
+    read_manifest,
+)
 from lab.errors import RequestError
 
 MANIFEST = """
@@ -52,6 +64,18 @@ def test_every_driver_of_the_labs_can_be_read_with_its_adapters(path: Path) -> N
     assert manifest.name == path.parent.name
     for mode in manifest.modes:
         assert find_driver(f"{manifest.name}:{mode}").adapter()
+
+
+def test_the_documented_example_is_a_manifest(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", (DRIVERS.parent / "docs" / "drivers.md").read_text(), re.DOTALL)
+    assert example is not None
+    (tmp_path / "driver.toml").write_text(example[1])
+    manifest = read_manifest(tmp_path / "driver.toml")
+    assert set(manifest.modes) == {"kmod", "bpf", "tool"}
+    models = (Source, Program, Consumer, Option, Gap, Mode, Artifact, ArtifactKind, Version)
+    keys = {key for model in models for key in model.model_fields}
+    unsaid = {key for key in keys if not re.search(rf"\b{key}\b", example[1])}
+    assert unsaid == set(), "each key is shown or spoken of"
 
 
 def test_a_driver_of_the_labs_is_found_by_its_name() -> None:
