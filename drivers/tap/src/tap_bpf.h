@@ -30,8 +30,15 @@ struct tap_slot {
 	__u32 used;
 	__u32 row;
 	__u32 names;
-	__u32 number;
+	__u32 last_place;	/* where the last name was seen, and which */
 	__u64 last_name;
+};
+
+/* Where the kernel acts on a name. */
+enum tap_place {
+	AT_OPEN = 1,
+	AT_LOOKUP,
+	AT_PARENT,
 };
 
 /* Set by the reader before it loads this: its own calls are not reported. */
@@ -723,8 +730,12 @@ static __always_inline void tap_exit_end(void *ctx, struct tap_slot *slot,
 	tap_drop_slot();
 }
 
-/* A name that the kernel has copied and now acts on. */
-static __always_inline void tap_kernel_name(const struct filename *name)
+/*
+ * A name that the kernel has copied and now acts on. A look-up that is tried
+ * again (ESTALE) is the same name in the same function; the same address alone
+ * can be another name, if the first was freed.
+ */
+static __always_inline void tap_kernel_name(const struct filename *name, __u32 place)
 {
 	struct tap_slot *slot = tap_find();
 	const struct tap_call *call;
@@ -733,13 +744,13 @@ static __always_inline void tap_kernel_name(const struct filename *name)
 	if (!slot)
 		return;
 	call = tap_row(slot->row);
-	/* A look-up that is tried again (ESTALE) has the same name. */
 	if (!(call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
-	    slot->last_name == (__u64)name)
+	    (slot->last_name == (__u64)name && slot->last_place == place))
 		return;
 	PEEK(text, &name->name);
 	tap_kernel_string(slot, TAP_IN_KERNEL, slot->names, text);
 	slot->last_name = (__u64)name;
+	slot->last_place = place;
 	slot->names++;
 }
 
