@@ -178,7 +178,7 @@ def flood(deployment: Deployment) -> tuple[dict[str, int], dict[str, int]]:
     pid = machine.run(["cat", f"{PAYLOAD}/consumer.pid"]).text.strip()
     machine.run(["kill", "-STOP", pid])
     try:
-        machine.run([f"{PAYLOAD}/bin/tap_long_names", "1000", "4000"], deadline=LONG)
+        machine.run([f"{PAYLOAD}/bin/tap_long_names", "3000", "4000"], deadline=LONG)
     finally:
         machine.run(["kill", "-CONT", pid])
     return before, counters(deployment)
@@ -197,7 +197,7 @@ def test_what_a_full_ring_cannot_take_is_counted(deploy: Deploy, mode: str) -> N
 def test_a_build_that_drops_in_silence_is_found_out_by_what_it_offered(wrong: Deploy, mode: str) -> None:
     before, after = flood(wrong(f"tap+silent-drop:{mode}"))
     assert after["dropped"] == 0
-    assert after["offered"] - before["offered"] < 1000, "a thousand calls were made, and as many events offered"
+    assert after["offered"] - before["offered"] < 3000, "3,000 calls were made, and fewer events offered"
 
 
 def test_a_build_with_wrong_results_tells_success_for_failure(wrong: Deploy) -> None:
