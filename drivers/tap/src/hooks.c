@@ -13,7 +13,7 @@
 
 static int on_name(struct kprobe *probe, struct pt_regs *regs)
 {
-	tap_record_name((const void *)regs_get_kernel_argument(regs, 1));
+	tap_record_name((const void *)regs_get_kernel_argument(regs, 1), probe->addr);
 	return 0;
 }
 

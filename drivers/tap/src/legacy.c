@@ -185,20 +185,20 @@ int tap_sched_exit(struct tap_raw *ctx)
 }
 
 /* Where the kernel acts on a name; the reader takes those that the kernel has. */
-#define NAMES_AT(function)						\
+#define NAMES_AT(function, place)						\
 SEC("kprobe/" #function)						\
 int tap_kprobe_##function(struct pt_regs *ctx)				\
 {									\
 	unsigned long name = HOOK_ARGUMENT_2(ctx);			\
-	tap_kernel_name((struct filename *)name);			\
+	tap_kernel_name((struct filename *)name, place);		\
 	return 0;							\
 }
 
-NAMES_AT(do_filp_open)
-NAMES_AT(do_file_open)
-NAMES_AT(filename_lookup)
-NAMES_AT(filename_parentat)
-NAMES_AT(__filename_parentat)
+NAMES_AT(do_filp_open, AT_OPEN)
+NAMES_AT(do_file_open, AT_OPEN)
+NAMES_AT(filename_lookup, AT_LOOKUP)
+NAMES_AT(filename_parentat, AT_PARENT)
+NAMES_AT(__filename_parentat, AT_PARENT)
 
 SEC("kprobe/security_socket_connect")
 int tap_kprobe_connect(struct pt_regs *ctx)

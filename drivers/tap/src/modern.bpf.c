@@ -83,11 +83,11 @@ int tap_sched_exit(__u64 *ctx)
  * Where the kernel acts on a name: the reader attaches to those of these that
  * the kernel has, by trampoline (fentry) or, where it has none, by kprobe.
  */
-#define NAMES_AT(function)						\
+#define NAMES_AT(function, place)						\
 SEC("fentry/" #function)						\
 int tap_fentry_##function(__u64 *ctx)					\
 {									\
-	tap_kernel_name((struct filename *)ctx[1]);			\
+	tap_kernel_name((struct filename *)ctx[1], place);		\
 	return 0;							\
 }									\
 SEC("kprobe/" #function)						\
@@ -95,15 +95,15 @@ int tap_kprobe_##function(struct pt_regs *ctx)				\
 {									\
 	unsigned long name = 0;						\
 	PEEK(name, &HOOK_ARGUMENT_2(ctx));				\
-	tap_kernel_name((struct filename *)name);			\
+	tap_kernel_name((struct filename *)name, place);		\
 	return 0;							\
 }
 
-NAMES_AT(do_filp_open)
-NAMES_AT(do_file_open)
-NAMES_AT(filename_lookup)
-NAMES_AT(filename_parentat)
-NAMES_AT(__filename_parentat)
+NAMES_AT(do_filp_open, AT_OPEN)
+NAMES_AT(do_file_open, AT_OPEN)
+NAMES_AT(filename_lookup, AT_LOOKUP)
+NAMES_AT(filename_parentat, AT_PARENT)
+NAMES_AT(__filename_parentat, AT_PARENT)
 
 SEC("fentry/security_socket_connect")
 int tap_fentry_connect(__u64 *ctx)

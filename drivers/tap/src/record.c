@@ -551,18 +551,23 @@ void tap_record_task(pid_t reader, u8 kind, struct task_struct *about)
 		tap_slot_drop(slot);
 }
 
-/* A name that the kernel has copied and now acts on. */
-void tap_record_name(const void *filename)
+/*
+ * A name that the kernel has copied and now acts on. A look-up that is tried
+ * again (ESTALE) is the same name in the same function; the same address alone
+ * can be another name, if the first was freed.
+ */
+void tap_record_name(const void *filename, const void *place)
 {
 	const struct filename *name = filename;
 	struct tap_slot *slot = tap_slot_find(current);
 
-	/* A look-up that is tried again (ESTALE) has the same name. */
 	if (!slot || !(slot->call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
-	    slot->last_name == name || IS_ERR_OR_NULL(name))
+	    (slot->last_name == name && slot->last_place == place) ||
+	    IS_ERR_OR_NULL(name))
 		return;
 	put_kernel_string(slot, TAP_IN_KERNEL, slot->names, name->name);
 	slot->last_name = name;
+	slot->last_place = place;
 	slot->names++;
 }
 

@@ -73,6 +73,7 @@ struct tap_slot *tap_slot_take(const struct task_struct *task)
 	if (slot) {
 		slot->call = NULL;
 		slot->last_name = NULL;
+		slot->last_place = NULL;
 		slot->used = 0;
 		slot->names = 0;
 		memset(&slot->event, 0, sizeof(slot->event));

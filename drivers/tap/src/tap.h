@@ -24,7 +24,8 @@ struct tap_slot {
 	struct hlist_node node;		/* in a bucket of tasks, or free */
 	const struct task_struct *task;
 	const struct tap_call *call;
-	const void *last_name;
+	const void *last_name;		/* and where it was seen */
+	const void *last_place;
 	u32 used;
 	u8 names;
 	struct tap_event event;		/* and behind it, in one piece: */
@@ -56,7 +57,7 @@ void tap_record_entry(pid_t reader, struct pt_regs *regs, long nr);
 void tap_record_exit(pid_t reader, struct pt_regs *regs, long result);
 void tap_record_exec(pid_t reader, const struct linux_binprm *bprm);
 void tap_record_task(pid_t reader, u8 kind, struct task_struct *about);
-void tap_record_name(const void *filename);
+void tap_record_name(const void *filename, const void *place);
 void tap_record_address(const void *address, int len);
 
 /* hooks.c: kprobes where the kernel acts on its own copies */

@@ -30,8 +30,15 @@ struct tap_slot {
 	__u32 used;
 	__u32 row;
 	__u32 names;
-	__u32 number;
+	__u32 last_place;	/* where the last name was seen, and which */
 	__u64 last_name;
+};
+
+/* Where the kernel acts on a name. */
+enum tap_place {
+	AT_OPEN = 1,
+	AT_LOOKUP,
+	AT_PARENT,
 };
 
 /* Set by the reader before it loads this: its own calls are not reported. */
@@ -94,16 +101,15 @@ static __always_inline int tap_is_reader(void)
 /* TAP_COMPAT when the current call is a 32-bit one. */
 static __always_inline __u8 tap_abi(void)
 {
-	struct task_struct *task = tap_current();
 #if defined(TAP_ARCH_X86)
 	__u32 status = 0;
 
-	PEEK(status, &task->thread_info.status);
+	PEEK(status, &tap_current()->thread_info.status);
 	return status & OF_TASK_COMPAT ? TAP_COMPAT : 0;
 #elif defined(TAP_ARCH_ARM64)
 	unsigned long flags = 0;
 
-	PEEK(flags, &task->thread_info.flags);
+	PEEK(flags, &tap_current()->thread_info.flags);
 	return flags & OF_THREAD_32BIT ? TAP_COMPAT : 0;
 #else
 	return 0;
@@ -162,8 +168,8 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
-#define HOOK_ARGUMENT_2(regs) ((regs)->si)
-#define HOOK_ARGUMENT_3(regs) ((regs)->dx)
+#define HOOK_ARGUMENT_2(frame) ((frame)->si)
+#define HOOK_ARGUMENT_3(frame) ((frame)->dx)
 #elif defined(TAP_ARCH_ARM64)
 static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
@@ -185,8 +191,8 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
-#define HOOK_ARGUMENT_2(regs) ((regs)->regs[1])
-#define HOOK_ARGUMENT_3(regs) ((regs)->regs[2])
+#define HOOK_ARGUMENT_2(frame) ((frame)->regs[1])
+#define HOOK_ARGUMENT_3(frame) ((frame)->regs[2])
 #elif defined(TAP_ARCH_RISCV)
 static __always_inline void tap_arguments(__u64 *args, struct pt_regs *regs,
 					  __u8 abi)
@@ -208,8 +214,8 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return cause == -1ul ? cause : nr;
 }
 
-#define HOOK_ARGUMENT_2(regs) ((regs)->a1)
-#define HOOK_ARGUMENT_3(regs) ((regs)->a2)
+#define HOOK_ARGUMENT_2(frame) ((frame)->a1)
+#define HOOK_ARGUMENT_3(frame) ((frame)->a2)
 #endif
 
 /* Fill in what every event says of the task that it is about: the current one. */
@@ -724,8 +730,12 @@ static __always_inline void tap_exit_end(void *ctx, struct tap_slot *slot,
 	tap_drop_slot();
 }
 
-/* A name that the kernel has copied and now acts on. */
-static __always_inline void tap_kernel_name(const struct filename *name)
+/*
+ * A name that the kernel has copied and now acts on. A look-up that is tried
+ * again (ESTALE) is the same name in the same function; the same address alone
+ * can be another name, if the first was freed.
+ */
+static __always_inline void tap_kernel_name(const struct filename *name, __u32 place)
 {
 	struct tap_slot *slot = tap_find();
 	const struct tap_call *call;
@@ -734,13 +744,13 @@ static __always_inline void tap_kernel_name(const struct filename *name)
 	if (!slot)
 		return;
 	call = tap_row(slot->row);
-	/* A look-up that is tried again (ESTALE) has the same name. */
 	if (!(call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
-	    slot->last_name == (__u64)name)
+	    (slot->last_name == (__u64)name && slot->last_place == place))
 		return;
 	PEEK(text, &name->name);
 	tap_kernel_string(slot, TAP_IN_KERNEL, slot->names, text);
 	slot->last_name = (__u64)name;
+	slot->last_place = place;
 	slot->names++;
 }
 
