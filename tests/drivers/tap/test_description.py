@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.drivers.manifest import find_driver, read_manifest
+from lab.drivers.manifest import find_driver
+from lab.drivers.schema import read_manifest
 from tests.support import tap
 
 generate = tap.generator()
