@@ -113,11 +113,11 @@ class Splat:
         return self.located or read_details(self.title, self.lines)
 
     def summary(self) -> str:
-        """It in one line: "oops in do_it+0x4/0x10 [driver] by cat (pid 12): BUG: ..."."""
+        """It in one line: "oops: BUG: ... in do_it+0x4/0x10 [driver] (driver.c:9) by cat (pid 12)"."""
         parts = self.details
         place = f" in {parts.culprit}" if parts.culprit else ""
         who = f" by {parts.comm} (pid {parts.pid})" if parts.comm and parts.pid is not None else ""
-        return f"{self.kind}{place}{who}: {self.title}{f' ({self.note})' if self.note else ''}"
+        return f"{self.kind}: {self.title}{place}{who}{f' ({self.note})' if self.note else ''}"
 
 
 @dataclass(frozen=True)

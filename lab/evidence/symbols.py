@@ -3,16 +3,19 @@ the debug.ko beside each in the store."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lab.drivers.build import DriverBuild
 from lab.errors import LabError
-from lab.evidence.details import Frame
+from lab.evidence.details import Details, Frame
 from lab.evidence.splats import Splat
 from lab.process import run, which
 
 _DEADLINE = 10.0
+_PLACE = re.compile(r"[^:?]+:[1-9]\d*")
 # How many places of one splat are looked up: each is a program's run (5 ms).
 _MAX_LOOKUPS = 24
 
@@ -30,8 +33,8 @@ class Symbols:
     def locate(self, splat: Splat) -> Splat:
         """The splat with the lines of its site, its culprit and its call trace."""
         parts = splat.details
-        site = self._at(parts.site) if parts.site else None
         trace = self._callers(parts.trace)
+        site = self._site(parts, trace)
         within = [frame for frame in (site, *trace) if frame is not None and frame.module]
         return replace(splat, located=replace(parts, site=site, culprit=within[0] if within else site, trace=trace))
 
@@ -40,8 +43,11 @@ class Symbols:
         located = [replace(frame, source=self._line(frame, frame.offset - 1)) for frame in trace[:_MAX_LOOKUPS]]
         return (*located, *trace[_MAX_LOOKUPS:])
 
-    def _at(self, frame: Frame) -> Frame:
-        return replace(frame, source=self._line(frame, frame.offset))
+    def _site(self, parts: Details, trace: Sequence[Frame]) -> Frame | None:
+        if parts.site is None or parts.site in parts.trace[1:]:
+            return next((frame for frame, plain in zip(trace, parts.trace, strict=True) if plain == parts.site), None)
+        # The very place, which arm64 puts at the head of the trace, too.
+        return replace(parts.site, source=self._line(parts.site, parts.site.offset))
 
     def _line(self, frame: Frame, offset: int) -> str:
         key = (frame.module, frame.function, offset)
@@ -53,12 +59,18 @@ class Symbols:
 
 
 def _look_up(file: Path, function: str, offset: int) -> str:
-    """ "driver.c:123", or nothing."""
+    """ "driver.c:123", or nothing: of what was inlined there, the line in the function itself."""
     try:
         program = which("eu-addr2line", package="elfutils")
-        said = run([program, "-s", "-e", file, "--", f"{function}+{offset:#x}"], deadline=_DEADLINE, check=False).text
+        said = run([program, "-s", "-i", "-e", file, "--", f"{function}+{offset:#x}"], deadline=_DEADLINE, check=False).text
     except LabError:
         return ""
-    name, _, rest = said.strip().partition(":")
-    line = rest.partition(":")[0]
-    return f"{name}:{line}" if name and line.isdigit() and line != "0" and "\n" not in said.strip() else ""
+    found = _PLACE.match((said.strip().splitlines() or [""])[-1])
+    return found[0] if found else ""
+
+
+def symbols_of(build: DriverBuild | None) -> Symbols:
+    """The symbols of a driver that the lab built; of none, none."""
+    if build is None or build.module is None:
+        return Symbols({})
+    return Symbols({build.module.stem.replace("-", "_"): build.module.with_name("debug.ko")})

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError, MachineLostError, RequestError, UnsupportedError
-from lab.evidence.printk import parse_console
-from lab.evidence.splats import find_splats, unexpected
+from lab.evidence.kernellog import KernelLog
+from lab.evidence.symbols import symbols_of
 from lab.matrix.verdict import Verdict, complete, describe, silent_cells, tally, worst
 from lab.plugin import evidence
 from lab.plugin.controls import controls_of, run_controls
@@ -17,7 +17,6 @@ from lab.plugin.fixtures import (
     CELL_FIXTURE,
     SCENARIO,
     SESSION,
-    Printk,
     actor,
     deployment,
     driver,
@@ -115,11 +114,11 @@ def _judge_machine(state: Scenario, cause: BaseException | None) -> None:
     if state.machine is None:
         return
     state.machine.check()
-    logs = (parse_console(state.machine.console.read()), Printk(state.machine).records())
-    for records in logs:
-        for splat in unexpected(find_splats(records)):
-            text = "\n".join(splat.lines)
-            raise SplatError(f"the kernel complained ({splat.kind}: {splat.title}):\n{text}") from cause
+    found = KernelLog(state.machine).complaints()
+    if found:
+        splat = symbols_of(state.prepared.driver if state.prepared else None).locate(found[0])
+        text = "\n".join(splat.lines)
+        raise SplatError(f"the kernel complained ({splat.summary()}):\n{text}") from cause
 
 
 @pytest.hookimpl(wrapper=True)
