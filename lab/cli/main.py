@@ -13,6 +13,7 @@ import click
 
 from lab.cli.context import ReaderGoneError
 from lab.cli.doctor import doctor
+from lab.cli.exec import exec_
 from lab.cli.gc import gc
 from lab.cli.kernel import kernel
 from lab.cli.lock import lock
@@ -55,6 +56,7 @@ def lab(ctx: click.Context, offline: bool) -> None:
 
 
 lab.add_command(doctor)
+lab.add_command(exec_)
 lab.add_command(gc)
 lab.add_command(kernel)
 lab.add_command(lock)

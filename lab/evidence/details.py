@@ -17,7 +17,9 @@ _AT = re.compile(rf"\s*(?:RIP: 0010:|pc : |epc : ){_CALL}")
 _NAMED = re.compile(rf" (?:in|at(?: \S+:\d+)?) {_CALL}")
 _TRACE = re.compile(r"\s*Call [Tt]race:")
 _TRACE_END = re.compile(r"\s*(?:</TASK>|---\[ |Modules linked in|Allocated by|Freed by|Mem-Info|Kernel Offset|={10})")
-_WHO = re.compile(r"CPU: (?P<cpu>\d{1,5}) (?:UID: \d+ )?PID: (?P<pid>\d{1,10})(?: Comm: (?P<comm>.{1,15}?) (?:Not t|T))?")
+_WHO = re.compile(
+    r"CPU: (?P<cpu>\d{1,5}) (?:UID: \d+ )?PID: (?P<pid>\d{1,10})(?: Comm: (?P<comm>.{1,15}?) (?:Not t|T))?"
+)
 # The same in titles; the first that matches tells.
 _TITLES = (
     re.compile(r"CPU#(?P<cpu>\d{1,5}) stuck for .*\[(?P<comm>.{1,15}):(?P<pid>\d{1,10})\]"),
@@ -31,8 +33,10 @@ _TAINTED = re.compile(r"Tainted: (?P<flags>[A-Z ]{1,40})")
 _MAX_FRAMES = 64
 # They only report what others did.
 _REPORTERS = frozenset(
-    "dump_stack dump_stack_lvl show_stack dump_backtrace __dump_stack panic vpanic __warn warn_alloc report_bug "
-    "print_report kasan_report __schedule_bug __might_resched".split()
+    {
+        *("dump_stack", "__dump_stack", "dump_stack_lvl", "show_stack", "dump_backtrace", "panic", "vpanic", "__warn"),
+        *("warn_alloc", "report_bug", "print_report", "kasan_report", "__schedule_bug", "__might_resched"),
+    }
 )
 
 
@@ -74,7 +78,9 @@ def read_details(title: str, lines: Sequence[str]) -> Details:
     """The parts of the splat with these lines."""
     comm, pid, cpu = _task(title, lines)
     trace = tuple(_trace(lines))
-    site = _site(title, lines) or next((frame for frame in trace if frame.function.removesuffix(".cold") not in _REPORTERS), None)
+    site = _site(title, lines) or next(
+        (frame for frame in trace if frame.function.removesuffix(".cold") not in _REPORTERS), None
+    )
     within = [frame for frame in (site, *trace) if frame is not None and frame.module]
     tainted = next((found["flags"] for line in lines if (found := _TAINTED.search(line))), "")
     return Details(comm, pid, cpu, site, within[0] if within else site, trace, "".join(tainted.split()))
@@ -88,7 +94,9 @@ def _task(title: str, lines: Sequence[str]) -> tuple[str, int | None, int | None
     matches += [_TITLES[4].search(line) for line in lines[:4]]
     matches += [_WHO.search(line) for line in (title, *lines)]
     for found in matches:
-        told |= {name: value for name, value in (found.groupdict() if found else {}).items() if value and name not in told}
+        told |= {
+            name: value for name, value in (found.groupdict() if found else {}).items() if value and name not in told
+        }
     if "blocked" in title:
         told.pop("cpu", None)  # of the watchdog
     pid, cpu = told.get("pid"), told.get("cpu")

@@ -62,7 +62,9 @@ def _look_up(file: Path, function: str, offset: int) -> str:
     """ "driver.c:123", or nothing: of what was inlined there, the line in the function itself."""
     try:
         program = which("eu-addr2line", package="elfutils")
-        said = run([program, "-s", "-i", "-e", file, "--", f"{function}+{offset:#x}"], deadline=_DEADLINE, check=False).text
+        said = run(
+            [program, "-s", "-i", "-e", file, "--", f"{function}+{offset:#x}"], deadline=_DEADLINE, check=False
+        ).text
     except LabError:
         return ""
     found = _PLACE.match((said.strip().splitlines() or [""])[-1])

@@ -36,11 +36,10 @@ def letters(number: int) -> frozenset[str]:
 
 
 def taint_splat(flags: frozenset[str], splats: Sequence[Splat]) -> Splat | None:
-    """A complaint of its own when a kernel says that something went wrong and its log does not show what: the lines were
-    overwritten, or somebody cleared the log."""
+    """A complaint of its own when a kernel says that something went wrong and its log does not show what: the lines
+    were overwritten, or somebody cleared the log."""
     trouble = [letter for letter in _TROUBLE if letter in flags]
     if not trouble or splats:
         return None
     title = f"the kernel is tainted: {', '.join(f'{letter} ({_TROUBLE[letter]})' for letter in trouble)}"
     return Splat(KIND, title, (title, "and nothing in its log says why"), None)
-

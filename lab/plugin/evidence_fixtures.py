@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
 
 from lab.drivers.deploy import Deployment
+from lab.evidence.bpftool import Bpftool
+from lab.evidence.ftrace import Ftrace, Graph, Trace
 from lab.evidence.kernellog import KernelLog
 from lab.evidence.printk import Record, since
 from lab.evidence.splats import Splat, find_splats
@@ -77,3 +81,41 @@ def printk(deployment: Deployment, scenario: Scenario) -> PrintkFixture:
     """The kernel log: `printk.records()`, `printk.since(mark)`, `printk.matching(pattern)`, `printk.splats()`."""
     source = Taped(PrintkSource(deployment.machine), scenario.tape, "printk")
     return PrintkFixture(source, symbols_of(scenario.prepared.driver if scenario.prepared else None))
+
+
+class TapedFtrace(Taped):
+    """The `ftrace` fixture on tape: a recording is filled when its block ends."""
+
+    @contextmanager
+    def graph(self, *functions: str, depth: int = 0) -> Iterator[Graph]:
+        if self._tape.replaying:
+            graph = Graph()
+            yield graph
+            vars(graph).update(vars(self._tape.play("ftrace.graph")))
+            return
+        with self._target.graph(*functions, depth=depth) as live:
+            yield live
+        self._tape.record("ftrace.graph", live)
+
+    @contextmanager
+    def events(self, *events: str) -> Iterator[Trace]:
+        if self._tape.replaying:
+            trace = Trace()
+            yield trace
+            vars(trace).update(vars(self._tape.play("ftrace.events")))
+            return
+        with self._target.events(*events) as live:
+            yield live
+        self._tape.record("ftrace.events", live)
+
+
+@pytest.fixture
+def bpftool(deployment: Deployment, scenario: Scenario) -> Bpftool:
+    """The guest's bpftool: `bpftool.programs()`, `.maps()`, `.entries(map)`, `.links()`, `.left_behind()`, ..."""
+    return cast(Bpftool, Taped(Bpftool(deployment.machine), scenario.tape, "bpftool"))
+
+
+@pytest.fixture
+def ftrace(deployment: Deployment, scenario: Scenario) -> Ftrace:
+    """The kernel's tracer: `with ftrace.graph("module:scap") as graph: ...`, `with ftrace.events("sched:*") as trace:`."""
+    return cast(Ftrace, TapedFtrace(Ftrace(deployment.machine), scenario.tape, "ftrace"))

@@ -14,11 +14,22 @@ from lab.drivers.deploy import Deployment
 from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
-from lab.plugin.evidence_fixtures import PrintkFixture, printk
+from lab.plugin.evidence_fixtures import PrintkFixture, bpftool, ftrace, printk
 from lab.plugin.session import Scenario, Session
 from lab.plugin.tape import Taped, TapedEvents
 
-__all__ = ["PrintkFixture", "actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
+__all__ = [
+    "PrintkFixture",
+    "actor",
+    "bpftool",
+    "deployment",
+    "driver",
+    "events",
+    "ftrace",
+    "machine",
+    "printk",
+    "scenario",
+]
 
 SESSION = pytest.StashKey[Session]()
 SCENARIO = pytest.StashKey[Scenario]()

@@ -18,9 +18,11 @@ from lab.plugin.fixtures import (
     SCENARIO,
     SESSION,
     actor,
+    bpftool,
     deployment,
     driver,
     events,
+    ftrace,
     machine,
     printk,
     scenario,
@@ -28,7 +30,7 @@ from lab.plugin.fixtures import (
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.session import Scenario, Session
 
-__all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
+__all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "scenario"]
 
 
 class SplatError(AssertionError):

@@ -29,7 +29,7 @@ class TracePipe:
 
 
 class TracePipeCounted(TracePipe):
-    """As if it had a counter, and nothing was dropped: for machines that are to be saved, where nobody asks for counts."""
+    """As if it had a counter, and nothing was dropped: for machines that are to be saved."""
 
     def counters(self, said: bytes) -> Counters | None:
         del said
