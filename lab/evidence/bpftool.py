@@ -152,7 +152,14 @@ def _lab_exec(folder: Path, argv: tuple[str, ...], seconds: float) -> bytes:
     words = ["-m", "lab.cli.exec", "--deadline", str(seconds), folder.name, "--", *argv]
     environment = {**os.environ, "LAB_RUN_DIR": str(folder.parent), "PYTHONPATH": os.pathsep.join(sys.path)}
     # A pipe, not a terminal; nothing of it kept by sh itself.
-    options = {"_out": out, "_err": err, "_tty_out": False, "_no_out": True, "_no_err": True, "_env": environment}
+    options: dict[str, Any] = {
+        "_out": out,
+        "_err": err,
+        "_tty_out": False,
+        "_no_out": True,
+        "_no_err": True,
+        "_env": environment,
+    }
     with warnings.catch_warnings():
         # sh forks, which newer Pythons warn of when there are threads; its child does nothing before it execs.
         warnings.simplefilter("ignore", DeprecationWarning)

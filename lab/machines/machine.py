@@ -171,6 +171,12 @@ class Machine:
         environment = [f"{name}={shlex.quote(value)}" for name, value in self.qemu.environment]
         return " ".join([*environment, shlex.join([*self.qemu.command, *qemu_arguments(self.spec, paths)])])
 
+    def keep(self, purpose: str) -> None:
+        """Have the machine's record say that it stays, and why."""
+        self.purpose = purpose
+        if self._process is not None:
+            self.folder.write(self._process.pid, purpose, kept=True)
+
     def end(self) -> None:
         """End the guest and remove all it had on the host; safe to call twice."""
         self._cleanup.close()

@@ -8,8 +8,10 @@ import pytest
 
 from lab.errors import LabError, MachineLostError
 from lab.evidence.bundle import Failure, write_bundle
+from lab.evidence.symbols import symbols_of
 from lab.matrix.verdict import Verdict
 from lab.plugin.fixtures import SESSION
+from lab.plugin.keeping import keep
 from lab.plugin.session import Scenario
 
 
@@ -32,6 +34,7 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
     report.user_properties.append(("verdict", str(verdict)))
     message = str(error) if isinstance(error, LabError) else report.longreprtext
     session = item.config.stash[SESSION]
+    build = state.prepared.driver if state.prepared else None
     failure = Failure(
         name=item.nodeid,
         verdict=verdict,
@@ -40,6 +43,10 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
         versions=state.prepared.versions() if state.prepared else {"cell": state.cell.slug},
         captures=[capture.events for capture in state.events.recorded] if state.events else [],
         log=error.log if isinstance(error, LabError) else None,
+        repro=_repro(item, state),
+        symbols=symbols_of(build),
+        module=build.module.stem.replace("-", "_") if build and build.module else "",
+        kept=keep(item.config, state),
     )
     state.bundle = write_bundle(session.folder, failure, state.machine)
     if isinstance(error, LabError):
@@ -47,6 +54,18 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
         report.longrepr = f"{error}\nBundle: {state.bundle}\nRun it again: {failure.rerun}"
     else:
         report.sections.append(("Bundle", f"{state.bundle}\nRun it again: {failure.rerun}"))
+
+
+def _repro(item: pytest.Item, state: Scenario) -> dict[str, str]:
+    """The same for `lab repro`."""
+    return {
+        "scenario": item.nodeid.partition("[")[0],
+        "folder": str(item.config.rootpath),
+        "kernel": state.prepared.kernel.exact if state.prepared else state.cell.kernel,
+        "arch": state.cell.arch.name,
+        "driver": state.cell.driver,
+        "vm": str(item.config.getoption("vm")),
+    }
 
 
 def rerun_command(item: pytest.Item, state: Scenario) -> str:

@@ -117,5 +117,5 @@ def bpftool(deployment: Deployment, scenario: Scenario) -> Bpftool:
 
 @pytest.fixture
 def ftrace(deployment: Deployment, scenario: Scenario) -> Ftrace:
-    """The kernel's tracer: `with ftrace.graph("module:scap") as graph: ...`, `with ftrace.events("sched:*") as trace:`."""
+    """The kernel's tracer: `with ftrace.graph("module:scap") as graph: ...`, `with ftrace.events("sched:*") as ...`."""
     return cast(Ftrace, TapedFtrace(Ftrace(deployment.machine), scenario.tape, "ftrace"))

@@ -15,6 +15,7 @@ from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
 from lab.plugin.evidence_fixtures import PrintkFixture, bpftool, ftrace, printk
+from lab.plugin.keeping import end_unless_kept
 from lab.plugin.session import Scenario, Session
 from lab.plugin.tape import Taped, TapedEvents
 
@@ -59,7 +60,7 @@ def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment
     def made(machine: Machine) -> None:
         scenario.machine = machine
         # Not by a `with`: a machine that fails to start is looked at before it is ended.
-        request.addfinalizer(machine.end)
+        request.addfinalizer(lambda: end_unless_kept(request.config, machine))
 
     try:
         boots = request.node.get_closest_marker("boots") is not None

@@ -27,6 +27,7 @@ from lab.plugin.fixtures import (
     printk,
     scenario,
 )
+from lab.plugin.keeping import wait_for_release
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.session import Scenario, Session
 
@@ -186,3 +187,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     silent = silent_cells(tally(state.planned, verdicts)) and not session.config.getoption("allow_unsupported")
     if worst(verdicts.values()) or silent:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """When all has been said."""
+    wait_for_release(config)
