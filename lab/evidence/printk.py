@@ -97,12 +97,16 @@ def merged(kmsg: Sequence[Record], console: Sequence[Record]) -> list[Record]:
     read /dev/kmsg any more, and what others than the kernel printed there (without a time).
     """
     known: dict[int, list[str]] = defaultdict(list)
+    rows: list[tuple[float, Record]] = []
+    now = 0.0
     for record in kmsg:
         known[_moment(record.time or 0.0)].append(_plain(record.text))
-    rows = [(record.time or 0.0, record) for record in kmsg]
+        # A kernel's clock may be set back while it boots; its log is in order all the same.
+        now = max(now, record.time or 0.0)
+        rows.append((now, record))
     now = 0.0
     for record in console:
-        now = now if record.time is None else record.time
+        now = max(now, record.time or 0.0)
         if record.time is None or not _take(known[_moment(record.time)], _plain(record.text)):
             rows.append((now, record))
     return [record for _, record in sorted(rows, key=lambda row: row[0])]
