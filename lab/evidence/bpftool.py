@@ -38,6 +38,7 @@ _DEADLINE, _PROBE_DEADLINE, _GONE_DEADLINE = 10.0, 60.0, 3.0
 _LAB_ITSELF = 15.0  # seconds of the clock that `lab exec` may need on a busy host beside its command
 _MAX_OUTPUT = 32 << 20
 _LABS_FAILURE = 125
+_PINNED = ("-f",)  # tells where in a bpffs it is pinned, too
 _COUNT = "/proc/sys/kernel/bpf_stats_enabled"
 
 Run = Callable[[tuple[str, ...], float], bytes]
@@ -55,11 +56,11 @@ class Bpftool:
 
     def programs(self) -> list[Program]:
         """The programs in the kernel, with their run counts and times where it counts (`count_runs`)."""
-        return read_programs(self._ask("prog", "show"))
+        return read_programs(self._ask(*_PINNED, "prog", "show"))
 
     def maps(self) -> list[Map]:
         """The maps in the kernel."""
-        return read_maps(self._ask("map", "show"))
+        return read_maps(self._ask(*_PINNED, "map", "show"))
 
     def entries(self, of: Map | int) -> list[Entry]:
         """What is in that map, by its BTF where it has one; UnsupportedError for a kind that cannot be read."""

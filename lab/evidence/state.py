@@ -80,7 +80,7 @@ def write_state(place: Path, asking: Asking, module: str) -> None:
 def _bpf(asking: Asking) -> dict[str, Any]:
     state: dict[str, Any] = {}
     for what in _BPF:
-        state[what] = _told(asking, ["bpftool", "-j", what, "show"])
+        state[what] = _told(asking, ["bpftool", "-j", "-f", what, "show"])
     maps = state["map"] if isinstance(state["map"], list) else []
     numbers = [found["id"] for found in maps if isinstance(found, dict) and isinstance(found.get("id"), int)]
     state["contents"] = {

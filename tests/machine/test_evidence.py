@@ -19,6 +19,7 @@ from lab.evidence.bpf import Entry
 from lab.evidence.bpftool import Bpftool
 from lab.evidence.ftrace import Ftrace
 from lab.machines.fork import Fork
+from lab.machines.machine import Machine
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
 from tests.support.runs import ROOT, Place, until
@@ -69,7 +70,11 @@ def forks(lab: Lab) -> Forks:
 @pytest.fixture
 def fork(forks: Forks, bare: Prepared) -> Iterator[Fork]:
     with ExitStack() as stack:
-        yield forks.start(bare, "test of evidence", lambda made: stack.callback(made.end))
+
+        def made(machine: Machine) -> None:
+            stack.callback(machine.end)
+
+        yield forks.start(bare, "test of evidence", made)
 
 
 def lab_command(fork: Fork, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

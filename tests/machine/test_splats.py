@@ -17,6 +17,7 @@ from lab.evidence.kernellog import KernelLog
 from lab.evidence.splats import Splat
 from lab.evidence.symbols import symbols_of
 from lab.machines.fork import Fork
+from lab.machines.machine import Machine
 from lab.matrix.cell import Cell
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
@@ -60,7 +61,11 @@ def forks(lab: Lab) -> Forks:
 @pytest.fixture
 def fork(forks: Forks, misbehaving: Prepared) -> Iterator[Fork]:
     with ExitStack() as stack:
-        yield forks.start(misbehaving, "test", lambda made: stack.callback(made.end))
+
+        def made(machine: Machine) -> None:
+            stack.callback(machine.end)
+
+        yield forks.start(misbehaving, "test", made)
 
 
 def do(fork: Fork, deed: Deed) -> None:
@@ -91,8 +96,9 @@ def test_a_complaint_is_found_named_and_its_culprit_known_to_the_line(
     found = [symbols.locate(splat) for splat in KernelLog(fork).complaints()]
     assert found, "nothing was found"
     # arm64's kernels complain of their own idle loop, too, when a task died with interrupts off.
-    (first, *_) = blaming(found, deed) or [None]
-    assert first is not None, [splat.summary() for splat in found]
+    blamed = blaming(found, deed)
+    assert blamed, [splat.summary() for splat in found]
+    first = blamed[0]
     assert found[0].kind == deed.kind
     assert first.details.culprit is not None
     assert first.details.culprit.module == "misbehaves"
