@@ -11,14 +11,18 @@ from lab.machines.result import Result
 
 # Seconds on hardware, for all that a bundle asks, and for one question.
 _ALL, _ONE = 8.0, 3.0
+# With one that has hung already.
+SHORT = 1.0
 _MAX_ANSWER = 16 << 20
 
 
 class Asking:
     """Asks a machine for evidence. A guest that once did not answer is asked nothing more; `why` then says why."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, patience: float = _ONE) -> None:
+        """Wait for each answer for `patience` seconds on hardware."""
         self._machine = machine
+        self._patience = patience
         self._end = time.monotonic() + machine.scaled(_ALL)
         self.why = "" if machine.alive() else "The guest no longer answers."
 
@@ -30,7 +34,7 @@ class Asking:
         if self.why:
             return None
         try:
-            done = self._machine.run(argv, check=False, deadline=min(_ONE, left))
+            done = self._machine.run(argv, check=False, deadline=min(self._patience, left))
         except LabError as error:
             self.why = f"The guest no longer answers: {error.what.splitlines()[0]}"
             return None

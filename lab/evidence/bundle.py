@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.drivers.event import Event
 from lab.errors import LabError
-from lab.evidence.asking import Asking
+from lab.evidence.asking import SHORT, Asking
 from lab.evidence.repro import write_repro
 from lab.evidence.splats import Splat
 from lab.evidence.state import complaints, write_splats, write_state
@@ -78,7 +78,7 @@ def _machine_evidence(place: Path, failure: Failure, machine: Machine) -> list[S
     (place / "qemu-command").write_text(machine.command_line() + "\n")
     # First what needs no guest, and of the guest first what matters most: it may fall silent at any question.
     (place / "registers.txt").write_text(_registers(machine))
-    asking = Asking(machine)
+    asking = Asking(machine, SHORT) if failure.verdict == "lost" else Asking(machine)
     dmesg = asking.ask(["dmesg", "--raw"])
     silent = f"{asking.why} Its kernel's last words are in console.log.\n".encode()
     (place / "kernel.log").write_bytes(dmesg.stdout if dmesg else silent)
