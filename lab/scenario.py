@@ -105,7 +105,8 @@ def missing(**which: Any) -> Control:
 
 def logged(line: str) -> Control:
     """The kernel log holds one line more."""
-    record = Record(time=0.0, level=4, facility=0, text=line)
+    # Without a time, so that it is behind every moment that a scenario asks for (`printk.since`).
+    record = Record(time=None, level=4, facility=0, text=line)
 
     def change(records: Sequence[Record]) -> list[Record]:
         return [*records, record]

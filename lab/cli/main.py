@@ -12,13 +12,17 @@ from typing import Any
 import click
 
 from lab.cli.bench import bench
+from lab.cli.console import console
 from lab.cli.context import ReaderGoneError
 from lab.cli.doctor import doctor
 from lab.cli.driver import driver
+from lab.cli.exec import exec_
 from lab.cli.gc import gc
+from lab.cli.keep import keep
 from lab.cli.kernel import kernel
 from lab.cli.lock import lock
 from lab.cli.matrix import matrix
+from lab.cli.repro import repro
 from lab.cli.run import run
 from lab.cli.shell import shell
 from lab.errors import ExitCode, LabError
@@ -57,12 +61,16 @@ def lab(ctx: click.Context, offline: bool) -> None:
 
 
 lab.add_command(bench)
+lab.add_command(console)
 lab.add_command(doctor)
 lab.add_command(driver)
+lab.add_command(exec_)
 lab.add_command(gc)
+lab.add_command(keep)
 lab.add_command(kernel)
 lab.add_command(lock)
 lab.add_command(matrix)
+lab.add_command(repro)
 lab.add_command(run)
 lab.add_command(shell)
 

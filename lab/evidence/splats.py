@@ -7,16 +7,19 @@ syzkaller's pkg/report and the formats in lib/bug.c, kernel/panic.c, kernel/lock
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import RequestError
+from lab.evidence.details import Details, read_details
 from lab.evidence.printk import Record
 
-_MAX_LINES = 60
+_MAX_LINES = 120
+_MAX_INCIDENTS = 500  # of a flood, whose later ones say nothing new
 _GAP = 2.0  # seconds of kernel time: what comes later does not belong to an incident any more
 _CUT_HERE = "cut here"
 _REBOOT = "unexpected reboot"
@@ -93,12 +96,28 @@ _FOLLOWS = (
 
 @dataclass(frozen=True)
 class Splat:
-    """One incident: `title` is the line that names it, `time` seconds since boot (None: not told)."""
+    """One incident: `title` is the line that names it, `time` seconds since boot (None: not told). `note` says why a
+    line that was allowed once is none any more, `located` holds its parts with lines of source, where somebody looked
+    them up (symbols.py)."""
 
     kind: str
     title: str
     lines: tuple[str, ...]
     time: float | None
+    note: str = field(default="", compare=False)
+    located: Details | None = field(default=None, compare=False, repr=False)
+
+    @functools.cached_property
+    def details(self) -> Details:
+        """Its parts: task, CPU, function, call trace."""
+        return self.located or read_details(self.title, self.lines)
+
+    def summary(self) -> str:
+        """It in one line: "oops: BUG: ... in do_it+0x4/0x10 [driver] (driver.c:9) by cat (pid 12)"."""
+        parts = self.details
+        place = f" in {parts.culprit}" if parts.culprit else ""
+        who = f" by {parts.comm} (pid {parts.pid})" if parts.comm and parts.pid is not None else ""
+        return f"{self.kind}: {self.title}{place}{who}{f' ({self.note})' if self.note else ''}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +143,8 @@ class _Incident:
 
 
 def find_splats(records: Iterable[Record]) -> list[Splat]:
-    """The incidents in a kernel log, in order; an incident's lines end at its end mark, or are 60 at most."""
+    """The incidents in a kernel log, in order; an incident's lines end at its end mark, or are 120 at most; of a
+    flood the first 500 are told."""
     found: list[_Incident] = []
     current: _Incident | None = None
     boots = 0
@@ -141,6 +161,8 @@ def find_splats(records: Iterable[Record]) -> list[Splat]:
         if current is None:
             if not kind:
                 continue
+            if len(found) == _MAX_INCIDENTS:
+                break
             current = _Incident(kind, text, record.time, record.time, kind == _CUT_HERE)
             found.append(current)
         elif kind:
@@ -172,8 +194,17 @@ def unexpected(
     if allowed is None:
         allowed = load_allowed(Path(__file__).with_name("allowed.toml"))
     day = today or datetime.datetime.now(datetime.UTC).date()
-    valid = [entry.pattern for entry in allowed if day <= entry.until]
-    return [splat for splat in splats if not any(pattern.search(splat.title) for pattern in valid)]
+    found = []
+    for splat in splats:
+        entries = [entry for entry in allowed if entry.pattern.search(splat.title)]
+        if not any(day <= entry.until for entry in entries):
+            found.append(replace(splat, note=_expired(entries)) if entries else splat)
+    return found
+
+
+def _expired(entries: Sequence[Allowed]) -> str:
+    last = max(entries, key=lambda entry: entry.until)
+    return f"allowed until {last.until}, and no longer: {last.reason}"
 
 
 def _kind(text: str) -> str:

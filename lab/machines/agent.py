@@ -94,25 +94,29 @@ class Agent(Reader):
         stdin: bytes = b"",
         stdout: Sink | None = None,
         stderr: Sink | None = None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run a program with exactly these arguments and wait for its end (deadline in seconds).
 
         With sinks the output goes there as it comes, and `Result` holds none. CommandTimeoutError when the guest lives
         but the command does not end, or prints more than is kept; it is then killed with its process group, as it is
         when this is interrupted. MachineLostError when the guest or its agent died, RequestError when the arguments
-        are too long.
+        are too long, LabError when whoever wanted it is `gone` (asked whenever something came, or was announced).
         """
         end = time.monotonic() + deadline
         words = shlex.join(argv)
         command, output = None, Output(words, stdout, stderr)
         while command is None:
-            if not self._wait(self._has_room, end):
+            if not self._wait(lambda: self._has_room() or gone(), end):
                 raise CommandTimeoutError(f"the guest's agent did not take {words} within {deadline:.0f} s")
+            _demand_present(gone, words)
             command = self._start(argv, words, stdin)
         try:
             while not command.over() or command.chunks:
-                if not self._wait(command.due, end) or (time.monotonic() > end and not command.over()):
+                due = self._wait(lambda: gone() or command.due(), end)
+                if not due or (time.monotonic() > end and not command.over()):
                     raise CommandTimeoutError(f"{words} did not end within {deadline:.0f} s")
+                _demand_present(gone, words)
                 self._attend(command, output)
             return command.result(tuple(argv), output)
         finally:
@@ -223,3 +227,8 @@ class Agent(Reader):
         self._asked.clear()
         self._hello = hello
         self._writer.send(encode(Kind.START, payload=hello.session), instead=True)
+
+
+def _demand_present(gone: Callable[[], bool], words: str) -> None:
+    if gone():
+        raise LabError(f"nobody waits for {words} any more")

@@ -9,13 +9,14 @@ import shlex
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from lab.errors import CommandTimeoutError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.machines.agent import Agent
+from lab.machines.door import Door, Services
 from lab.machines.identity import NOBODY, renew
 from lab.machines.monitor import Monitor
 from lab.machines.qemu import Qemu
@@ -53,6 +54,8 @@ class Machine:
         self.purpose = purpose
         self._payload = payload
         self._dead = threading.Event()
+        # Whoever keeps the machine, though nothing runs in it any more, waits for this.
+        self.released = threading.Event()
         self._reason = ""
         self._shell: Shell | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,16 +90,19 @@ class Machine:
         stdin: bytes = b"",
         stdout: Sink | None = None,
         stderr: Sink | None = None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run a program in the guest. `deadline` in seconds on hardware.
 
         A signal N that ends it is status -N. With `check` a status other than 0 is an AssertionError that shows what
         was printed. A deadline that passes is MachineLostError when the guest no longer answers, CommandTimeoutError
-        when only the command hangs; the command is then killed with its process group.
+        when only the command hangs; the command is then killed with its process group, as it is with LabError when
+        whoever wanted it is `gone`.
         """
         self.check()
         try:
-            result = self.agent.run(argv, self.scaled(deadline), stdin=stdin, stdout=stdout, stderr=stderr)
+            end = self.scaled(deadline)
+            result = self.agent.run(argv, end, stdin=stdin, stdout=stdout, stderr=stderr, gone=gone)
         except CommandTimeoutError:
             self._demand_answer(shlex.join(argv))
             raise
@@ -165,6 +171,12 @@ class Machine:
         environment = [f"{name}={shlex.quote(value)}" for name, value in self.qemu.environment]
         return " ".join([*environment, shlex.join([*self.qemu.command, *qemu_arguments(self.spec, paths)])])
 
+    def keep(self, purpose: str) -> None:
+        """Have the machine's record say that it stays, and why."""
+        self.purpose = purpose
+        if self._process is not None:
+            self.folder.write(self._process.pid, purpose, kept=True)
+
     def end(self) -> None:
         """End the guest and remove all it had on the host; safe to call twice."""
         self._cleanup.close()
@@ -200,6 +212,14 @@ class Machine:
         self._cleanup.callback(self.events.close)
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
+        door = Door(
+            self.folder.path, Services(self._run_for, self.agent.announce, self.console.type, self.released.set)
+        )
+        self._cleanup.callback(door.close)
+
+    def _run_for(self, argv: Sequence[str], seconds: float, **more: Any) -> Result:
+        """Run a command for a visitor at the door, whose seconds are the clock's."""
+        return self.run(argv, check=False, deadline=seconds / self.scaled(1.0), **more)
 
     def _lines(self) -> Lines:
         return Lines(self._socket_path("events"), "events")

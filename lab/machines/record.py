@@ -37,6 +37,7 @@ class Record:
     start_time: int  # clock ticks since the host's boot, field 22 of /proc/PID/stat
     boot_id: str
     started: float  # seconds since the epoch
+    kept: bool = False  # nothing runs in it any more: it waits for somebody to look at it
 
 
 class Folder:
@@ -50,10 +51,12 @@ class Folder:
             self._owner: IO[bytes] = (self.path / _OWNER).open("wb")
             fcntl.flock(self._owner, fcntl.LOCK_EX)
 
-    def write(self, pid: int, purpose: str) -> None:
+    def write(self, pid: int, purpose: str, *, kept: bool = False) -> None:
         """Record the process that now belongs to this folder."""
-        record = Record(self.name, purpose, pid, start_time(pid), boot_id(), time.time())
-        (self.path / _RECORD).write_text(json.dumps(asdict(record)))
+        record = Record(self.name, purpose, pid, start_time(pid), boot_id(), time.time(), kept)
+        part = self.path / f"{_RECORD}.part"
+        part.write_text(json.dumps(asdict(record)))
+        part.replace(self.path / _RECORD)
 
     def remove(self) -> None:
         """Remove the folder and give up its lock; safe to call twice."""

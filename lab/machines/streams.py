@@ -100,14 +100,23 @@ class Console(Reader):
     """The serial console from its first byte: raw in `raw_file`, and by line with the host's time in `file`."""
 
     LIMIT = 64 << 20
+    TAIL = 1 << 20  # of what comes after, the last
 
     def __init__(self, path: Path, folder: Path) -> None:
         super().__init__(path, "console")
         self.file, self.raw_file = folder / "console.log", folder / "console.raw"
         self._log, self._raw = self.file.open("wb"), self.raw_file.open("wb")
         self._size, self._line_open = 0, False
+        self._tail = b""
         self._fault: OSError | None = None
+        self._keys: Writer | None = None
         self._thread.start()
+
+    def type(self, keys: bytes) -> None:
+        """Send keys to the guest."""
+        with self._changed:
+            self._keys = self._keys or Writer(self._socket, "console")
+        self._keys.send(keys)
 
     def _take(self, data: bytes) -> None:
         try:
@@ -117,7 +126,10 @@ class Console(Reader):
             self._fault = self._fault or error
 
     def _write(self, data: bytes) -> None:
-        data = data[: max(0, self.LIMIT - self._size)]
+        room = max(0, self.LIMIT - self._size)
+        # What floods the console ends in the words that matter.
+        self._tail = (self._tail + data[room:])[-self.TAIL :]
+        data = data[:room]
         self._size += len(data)
         self._raw.write(data)
         self._raw.flush()
@@ -135,10 +147,12 @@ class Console(Reader):
         with self._changed:
             if self._fault is not None:
                 raise HostError(f"the console could not be recorded: {self._fault}", hint="free some space")
-            return self.raw_file.read_bytes()
+            return self.raw_file.read_bytes() + self._tail
 
     def close(self, deadline: float = 5.0) -> None:
         super().close(deadline)
+        if self._keys is not None:
+            self._keys.close(deadline)
         self._log.close()
         self._raw.close()
 

@@ -12,10 +12,12 @@ import pytest
 from lab.drivers.manifest import Given
 from lab.errors import LabError, MachineLostError
 from lab.evidence.bundle import Failure, write_bundle
+from lab.evidence.symbols import symbols_of
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
 from lab.matrix.verdict import Verdict
 from lab.plugin.fixtures import SESSION
+from lab.plugin.keeping import keep
 from lab.plugin.session import Scenario
 
 # Names of properties in reports; a scenario may record properties of its own.
@@ -98,6 +100,7 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
     """Put the evidence into a bundle, and the sentence and the bundle's path into the report."""
     message = str(error) if isinstance(error, LabError) else report.longreprtext
     kernel = state.prepared.kernel.exact if state.prepared else state.cell.kernel
+    build = state.prepared.driver if state.prepared else None
     failure = Failure(
         name=item.nodeid,
         verdict=verdict_of(report, error) or Verdict.ERROR,
@@ -106,6 +109,10 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
         versions=state.prepared.versions() if state.prepared else {"cell": state.cell.slug},
         captures=[capture.events for capture in state.events.recorded] if state.events else [],
         log=error.log if isinstance(error, LabError) else None,
+        repro=_repro(item.nodeid, state.cell, kernel, item.config),
+        symbols=symbols_of(build),
+        module=build.module.stem.replace("-", "_") if build and build.module else "",
+        kept=keep(item.config, state),
     )
     state.bundle = write_bundle(item.config.stash[SESSION].folder, failure, state.machine)
     if isinstance(error, LabError):
@@ -129,6 +136,21 @@ def explain_dead_worker(report: pytest.TestReport, worker: str, cell: Cell, conf
     report.when, report.location = "setup", (path, None, test.replace("::", "."))
     report.longrepr = f"{error}\nBundle: {bundle}\nRun it again: {rerun}"
     Outcome(Verdict.LOST, str(error), [], str(bundle)).put(report)
+
+
+def _repro(name: str, cell: Cell, kernel: str, config: pytest.Config) -> dict[str, Any]:
+    """The same for `lab repro`."""
+    given = Given.of(config.stash[SESSION].settings)
+    return {
+        "scenario": name.partition("[")[0],
+        "folder": str(config.rootpath),
+        "kernel": kernel,
+        "arch": cell.arch.name,
+        "driver": cell.driver,
+        "driver-src": str(given.source) if given.source else None,
+        "artifact": [f"{name}={path}" for name, path in given.artifacts.items()],
+        "vm": str(config.getoption("vm")),
+    }
 
 
 def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config) -> str:

@@ -11,46 +11,31 @@ import pytest
 
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
-from lab.evidence.printk import Record, parse_kmsg
-from lab.evidence.splats import Splat, find_splats
 from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
+from lab.plugin.evidence_fixtures import PrintkFixture, bpftool, ftrace, printk
+from lab.plugin.keeping import end_unless_kept
 from lab.plugin.session import Scenario, Session
 from lab.plugin.tape import Taped, TapedEvents
+
+__all__ = [
+    "PrintkFixture",
+    "actor",
+    "bpftool",
+    "deployment",
+    "driver",
+    "events",
+    "ftrace",
+    "machine",
+    "printk",
+    "scenario",
+]
 
 SESSION = pytest.StashKey[Session]()
 SCENARIO = pytest.StashKey[Scenario]()
 
 Actor = Callable[..., dict[str, Any]]
-
-
-class Printk:
-    """The guest's kernel log, while the guest lives."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-
-    def records(self) -> list[Record]:
-        """All records until now."""
-        # Non-blocking: /dev/kmsg otherwise waits for the next record.
-        read = ["dd", "if=/dev/kmsg", "iflag=nonblock", "bs=8192", "status=none"]
-        return parse_kmsg(self._machine.run(read, check=False).stdout)
-
-
-class PrintkFixture:
-    """The `printk` fixture: records as they were read, and what they mean."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-
-    def records(self) -> list[Record]:
-        """All records until now."""
-        return cast(list[Record], self._source.records())
-
-    def splats(self) -> list[Splat]:
-        """What the kernel complained about until now."""
-        return find_splats(self.records())
 
 
 @pytest.fixture
@@ -72,7 +57,7 @@ def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment
     def made(machine: Machine) -> None:
         scenario.machine = machine
         # Not by a `with`: a machine that fails to start is looked at before it is ended.
-        request.addfinalizer(machine.end)
+        request.addfinalizer(lambda: end_unless_kept(request.config, machine))
 
     try:
         boots = request.node.get_closest_marker("boots") is not None
@@ -105,12 +90,6 @@ def events(deployment: Deployment, scenario: Scenario) -> Events:
     """What the driver reports: `with events.capture() as seen: ...`, then `seen.one(...)`, `seen.none(...)`."""
     scenario.events = Events(deployment)
     return cast(Events, TapedEvents(scenario.events, scenario.tape, "events"))
-
-
-@pytest.fixture
-def printk(deployment: Deployment, scenario: Scenario) -> PrintkFixture:
-    """The kernel log: `printk.records()`, `printk.splats()`."""
-    return PrintkFixture(Taped(Printk(deployment.machine), scenario.tape, "printk"))
 
 
 @pytest.fixture

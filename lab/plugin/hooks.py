@@ -7,8 +7,8 @@ from collections.abc import Generator
 import pytest
 
 from lab.errors import LabError, MachineLostError, UnsupportedError
-from lab.evidence.printk import parse_console
-from lab.evidence.splats import find_splats, unexpected
+from lab.evidence.kernellog import KernelLog
+from lab.evidence.symbols import symbols_of
 from lab.matrix.verdict import Verdict
 from lab.plugin import evidence, gaps
 from lab.plugin.controller import Controller, distribute
@@ -16,22 +16,24 @@ from lab.plugin.controls import run_controls
 from lab.plugin.fixtures import (
     SCENARIO,
     SESSION,
-    Printk,
     actor,
+    bpftool,
     deployment,
     driver,
     events,
+    ftrace,
     machine,
     printk,
     scenario,
 )
 from lab.plugin.gaps import SplatError
+from lab.plugin.keeping import wait_for_release
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.plan import CELL_FIXTURE, is_scenario, plan_of
 from lab.plugin.results import Results
 from lab.plugin.session import Scenario, Session
 
-__all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
+__all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "scenario"]
 
 RESULTS = pytest.StashKey[Results]()
 
@@ -111,11 +113,11 @@ def _judge_machine(state: Scenario, cause: BaseException | None) -> None:
     if state.machine is None:
         return
     state.machine.check()
-    logs = (parse_console(state.machine.console.read()), Printk(state.machine).records())
-    for records in logs:
-        for splat in unexpected(find_splats(records)):
-            text = "\n".join(splat.lines)
-            raise SplatError(f"the kernel complained ({splat.kind}: {splat.title}):\n{text}") from cause
+    found = KernelLog(state.machine).complaints()
+    if found:
+        splat = symbols_of(state.prepared.driver if state.prepared else None).locate(found[0])
+        text = "\n".join(splat.lines)
+        raise SplatError(f"the kernel complained ({splat.summary()}):\n{text}") from cause
 
 
 @pytest.hookimpl(wrapper=True)
@@ -143,3 +145,8 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
     """A lost machine has a word of its own."""
     outcome = evidence.Outcome.of(report) if isinstance(report, pytest.TestReport) else None
     return ("error", "L", "LOST") if outcome and outcome.verdict is Verdict.LOST and report.failed else None
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """When all has been said."""
+    wait_for_release(config)

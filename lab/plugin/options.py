@@ -44,6 +44,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--bundle-dir", type=Path, default=Path("lab-bundles"), metavar="DIR", help="where evidence of failures goes"
     )
     group.addoption(
+        "--keep-on-failure",
+        action="store_true",
+        help="machines of failed scenarios stay, 4 at most; pytest then waits at its end until `lab keep stop`",
+    )
+    group.addoption(
         "--allow-unsupported", action="store_true", help="a cell in which every scenario is unsupported is no failure"
     )
 

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from lab.errors import MachineLostError
+from lab.errors import CommandTimeoutError, MachineLostError
+from lab.evidence.asking import Asking
 from lab.evidence.bundle import Failure, write_bundle
 from lab.machines.machine import Machine
-from tests.support.fakelab import EVENT, FakeMachine
+from tests.support.fakelab import EVENT, SPLAT, FakeMachine
 
 
 def failure(**changed: Any) -> Failure:
@@ -99,6 +100,51 @@ def test_a_machine_that_dies_while_it_is_asked_leaves_a_bundle(
     files = write(tmp_path, failure(), machine)
     assert "no longer answers" in files["kernel.log"]
     assert files["registers.txt"] == "QEMU no longer runs.\n"
+
+
+def test_a_guest_that_hangs_is_asked_once(
+    tmp_path: Path, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def hanging(*_: object, deadline: float, **__: object) -> None:
+        asked.append(deadline)
+        raise CommandTimeoutError("it did not end")
+
+    monkeypatch.setattr(machine, "run", hanging)
+    files = write(tmp_path, failure(verdict="lost"), machine)
+    assert asked == [1.0]
+    assert "no longer answers: it did not end" in files["kernel.log"]
+    assert "no longer answers" in files["modules.txt"]
+    assert "no longer answers" in json.loads(files["bpf.json"])["prog"]
+
+
+def test_all_questions_together_have_an_end(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("lab.evidence.asking.time.monotonic", lambda: now[0])
+    asking = Asking(cast(Machine, machine))
+    assert asking.ask(["first"]) is not None
+    now[0] = 9.0
+    assert asking.ask(["second"]) is None
+    assert asking.why == "The time for evidence was over."
+    assert machine.ran == [["first"]]
+
+
+def test_complaints_are_told_with_their_parts(tmp_path: Path, machine: FakeMachine) -> None:
+    machine.printed += SPLAT
+    files = write(tmp_path, failure(module="x", repro={"scenario": "a.py::test_it"}, kept="abcd"), machine)
+    (told,) = json.loads(files["splats.json"])
+    assert (told["kind"], told["cpu"], told["pid"], told["site"]["function"]) == ("WARNING", 0, 9, "x")
+    assert "The kernel said: WARNING: WARNING: CPU: 0 PID: 9" in files["README"]
+    assert "lab exec abcd -- COMMAND; lab keep stop abcd" in files["README"]
+    assert "lab repro" in files["README"]
+    assert json.loads(files["repro.json"]) == {"scenario": "a.py::test_it"}
+    assert {"modules.txt", "module.txt", "bpf.json"} <= set(files)
+
+
+def test_a_flood_leaves_a_bounded_file(tmp_path: Path, machine: FakeMachine) -> None:
+    machine.printed += SPLAT * 2000
+    assert len(json.loads(write(tmp_path, failure(), machine)["splats.json"])) == 50
 
 
 @pytest.mark.parametrize("name", ["f.py::test_x[a/b ../c]", "f.py::" + "x" * 300, "no-double-colon", "f.py::test é\n"])

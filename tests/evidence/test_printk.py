@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.evidence.printk import Record, parse_console, parse_kmsg
+from lab.evidence.printk import Record, merged, parse_console, parse_kmsg, since
 from lab.evidence.splats import find_splats
 
 
 def test_a_kmsg_record_has_its_level_facility_and_time() -> None:
     assert parse_kmsg(b"6,339,5140900,-;NET: Registered PF_INET6\n") == [
-        Record(5.1409, 6, 0, "NET: Registered PF_INET6"),
+        Record(5.1409, 6, 0, "NET: Registered PF_INET6", sequence=339),
     ]
 
 
@@ -28,6 +28,53 @@ def test_properties_and_further_fields_are_no_text() -> None:
         b"6,1,10,-,caller=T1;pci 0000:00:01.0: found\n SUBSYSTEM=pci\n DEVICE=+pci:0000:00:01.0\n4,2,20,c;next; one\n"
     )
     assert [record.text for record in parse_kmsg(data)] == ["pci 0000:00:01.0: found", "next; one"]
+
+
+def test_the_caller_is_told_by_both_sources() -> None:
+    (record,) = parse_kmsg(b"6,1,434322,-,caller=C0;said\n")
+    (printed,) = parse_console(b"[    0.434322][    C0] said\r\n")
+    assert (record.caller, printed.caller) == ("C0", "C0")
+
+
+def test_pieces_of_a_line_are_joined_though_another_came_between() -> None:
+    data = b"6,1,10,-,caller=T1;one\n6,2,11,-,caller=T2;other\n6,3,12,c,caller=T1; two\n6,4,13,+,caller=T1; three\n"
+    assert [record.text for record in parse_kmsg(data)] == ["one two three", "other"]
+
+
+def test_a_program_cannot_continue_the_kernels_line() -> None:
+    data = b"6,1,10,-,caller=T1;one\n14,2,11,c,caller=T1;BUG: made up\n"
+    assert [record.text for record in parse_kmsg(data)] == ["one", "BUG: made up"]
+
+
+def test_a_log_from_a_moment_on() -> None:
+    records = [Record(1.0, 6, 0, "a"), Record(2.0, 6, 0, "b"), Record(None, None, None, "x"), Record(3.0, 6, 0, "c")]
+    assert [record.text for record in since(records, 2.0)] == ["b", "x", "c"]
+    assert [record.text for record in since(records, records[1])] == ["x", "c"]
+    assert since(records, records[3]) == []
+    assert since(records, 0.0) == records
+
+
+def test_of_a_record_that_the_ring_has_lost_the_time_counts() -> None:
+    records = [Record(2.0, 6, 0, "b"), Record(3.0, 6, 0, "c")]
+    assert since(records, Record(2.5, 6, 0, "gone")) == records[1:]
+
+
+def test_what_programs_print_on_the_console_keeps_its_place() -> None:
+    kmsg = [Record(1.0, 6, 0, "a"), Record(3.0, 6, 0, "c")]
+    console = [Record(1.0, None, None, "a"), Record(None, None, None, "login:"), Record(3.0, None, None, "c")]
+    assert [record.text for record in merged(kmsg, console)] == ["a", "login:", "c"]
+
+
+def test_a_line_said_twice_at_one_moment_is_kept_twice() -> None:
+    twice = [Record(1.0, 6, 0, "a"), Record(1.0, 6, 0, "a")]
+    assert len(merged(twice, twice)) == 2
+    assert len(merged(twice[:1], twice)) == 2
+
+
+def test_of_a_flooded_console_the_end_is_read_too() -> None:
+    data = b"[    1.000000] first\n" + b"[    2.000000] again and again\n" * 300_000
+    texts = [record.text for record in parse_console(data + b"[    3.000000] Kernel panic - not syncing: x\n")]
+    assert (texts[0], texts[-1]) == ("first", "Kernel panic - not syncing: x")
 
 
 def test_escapes_are_undone() -> None:
@@ -102,7 +149,7 @@ _PIECES = st.sampled_from(
 def test_nor_do_pieces_of_kernel_text(pieces: list[bytes]) -> None:
     data = b"".join(pieces)
     for splat in find_splats(parse_console(data)) + find_splats(parse_kmsg(data)):
-        assert 1 <= len(splat.lines) <= 60
+        assert 1 <= len(splat.lines) <= 120
 
 
 @pytest.mark.parametrize(

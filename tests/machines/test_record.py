@@ -175,3 +175,13 @@ def test_what_is_gone_has_no_start_time() -> None:
     with subprocess.Popen(["true"]) as process:
         process.wait(10)
     assert start_time(process.pid) == 0
+
+
+def test_a_kept_machine_says_so_in_its_record_and_is_nobodys_orphan(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write(os.getpid(), "a run")
+    assert [record.kept for record in living(tmp_path)] == [False]
+    folder.write(os.getpid(), "kept: a scenario", kept=True)
+    assert [(record.purpose, record.kept) for record in living(tmp_path)] == [("kept: a scenario", True)]
+    assert reap(tmp_path) == 0
+    folder.remove()

@@ -198,12 +198,15 @@ def test_a_console_is_kept_up_to_its_limit_and_read_on(
     console: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Console, "LIMIT", 100_000)
+    monkeypatch.setattr(Console, "TAIL", 1000)
     made, side = console
     side.settimeout(10)
     for _ in range(40):
         side.sendall(b"x" * 99_999 + b"\n")
+    side.sendall(b"last words\n")
     side.close()
-    wait.until(lambda: len(made.read()) == 100_000, "the console's limit")
+    wait.until(lambda: made.read().endswith(b"last words\n"), "the console's end")
+    assert len(made.read()) == 101_000
     made.close()
     assert made.raw_file.stat().st_size == 100_000
 

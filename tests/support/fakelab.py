@@ -46,6 +46,9 @@ class FakeMachine:
     def start(self) -> None:
         pass
 
+    def scaled(self, seconds: float) -> float:
+        return seconds
+
     def alive(self) -> bool:
         return not self.dead
 

@@ -26,3 +26,11 @@ class TracePipe:
     def counters(self, said: bytes) -> Counters | None:
         del said
         return None
+
+
+class TracePipeCounted(TracePipe):
+    """As if it had a counter, and nothing was dropped: for machines that are to be saved."""
+
+    def counters(self, said: bytes) -> Counters | None:
+        del said
+        return Counters(0, 0)

@@ -1,0 +1,86 @@
+"""The other side of a machine's door: what other processes ask a running machine for, by its name."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError, MachineLostError, RequestError
+from lab.machines.doorframes import SOCKET, DoorError, Kind, read_json, receive, send, send_json
+from lab.machines.record import Record, living
+from lab.machines.result import Sink
+
+_CONNECT_DEADLINE = 10.0
+# How much longer than its command a machine may take to tell that it passed its deadline.
+_GRACE = 60.0
+
+
+def find_machine(run_dir: Path, name: str) -> Record:
+    """The running machine of that name, or the only one whose name begins so; RequestError lists what runs."""
+    records = living(run_dir)
+    found = [record for record in records if name and record.name.startswith(name)]
+    if len(found) != 1:
+        running = ", ".join(f"{record.name} ({record.purpose})" for record in records) or "none"
+        what = f"{len(found)} machines are called {name}..." if found else f"no machine {name!r} runs"
+        raise RequestError(f"{what}; running: {running}", hint="lab keep list")
+    return found[0]
+
+
+class Visitor:
+    """Asks one machine, in the folder `folder`. Each request is a connection of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, argv: Sequence[str], seconds: float, stdout: Sink, stderr: Sink, *, stdin: bytes = b"") -> int:
+        """Run a command in the guest, what it prints going to the sinks as it comes.
+
+        Returns its status, -N for signal N. `seconds` are the clock's. LabError with the machine's own words when it
+        cannot.
+        """
+        return self._ask({"do": "run", "argv": list(argv), "seconds": seconds}, stdin, seconds + _GRACE, stdout, stderr)
+
+    def type(self, keys: bytes) -> None:
+        """Send keys to the guest's serial console."""
+        self._ask({"do": "type"}, keys, _CONNECT_DEADLINE, _ignore, _ignore)
+
+    def release(self) -> None:
+        """Let a machine go that is kept: whoever keeps it ends it."""
+        self._ask({"do": "release"}, b"", _CONNECT_DEADLINE, _ignore, _ignore)
+
+    def _ask(self, ask: dict[str, Any], data: bytes, deadline: float, stdout: Sink, stderr: Sink) -> int:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(_CONNECT_DEADLINE)
+                connection.connect(str(self.folder / SOCKET))
+                send_json(connection, Kind.ASK, {**ask, "data": len(data)})
+                if data:
+                    send(connection, Kind.STDIN, data)
+                connection.settimeout(deadline)
+                return _answer(connection, stdout, stderr)
+        except TimeoutError as error:
+            raise MachineLostError(f"machine {self.folder.name} did not answer within {deadline:.0f} s") from error
+        except (OSError, DoorError) as error:
+            raise MachineLostError(f"machine {self.folder.name} ended, or speaks no longer: {error}") from error
+
+
+def _answer(connection: socket.socket, stdout: Sink, stderr: Sink) -> int:
+    sinks: dict[Kind, Callable[[bytes], None]] = {Kind.STDOUT: stdout, Kind.STDERR: stderr}
+    while (frame := receive(connection)) is not None:
+        kind, payload = frame
+        if kind in sinks:
+            sinks[kind](payload)
+        elif kind is Kind.EXIT:
+            return int(read_json(payload)["status"])
+        elif kind is Kind.FAILED:
+            said = read_json(payload)
+            raise LabError(str(said.get("what", "it failed")), hint=str(said.get("hint", "")))
+        else:
+            raise DoorError(f"a frame of kind {kind.name}")
+    raise DoorError("it closed the connection")
+
+
+def _ignore(_: bytes) -> None:
+    pass

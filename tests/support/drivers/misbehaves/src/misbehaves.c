@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Does what a kernel complains about, one thing for each word that is written
+ * to its parameter `now`. For the lab's own tests: each of its detectors is
+ * proved on the real complaint.
+ */
+#include <linux/cpumask.h>
+#include <linux/gfp.h>
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/stop_machine.h>
+#include <linux/string.h>
+
+#define SPIN_SECONDS 12
+#define PAGES_ORDER 9
+#define PAGES_MAX 4096
+
+static DEFINE_SPINLOCK(lock);
+
+static noinline void do_oops(void)
+{
+	int *nowhere = NULL;
+
+	OPTIMIZER_HIDE_VAR(nowhere);
+	*nowhere = 1;
+}
+
+static noinline void do_bug(void)
+{
+	BUG();
+}
+
+static noinline void do_warning(void)
+{
+	WARN(1, "asked to warn");
+}
+
+static noinline void do_panic(void)
+{
+	panic("asked to panic");
+}
+
+static noinline void do_list(void)
+{
+	LIST_HEAD(list);
+	struct list_head entry;
+
+	list_add(&entry, &list);
+	list.next = &list;
+	list_del(&entry);
+}
+
+static noinline void do_refcount(void)
+{
+	refcount_t count = REFCOUNT_INIT(0);
+
+	refcount_inc(&count);
+}
+
+static noinline void do_atomic(void)
+{
+	spin_lock(&lock);
+	schedule_timeout_uninterruptible(1);
+	spin_unlock(&lock);
+}
+
+/* Behind a call it keeps the compiler from making that a jump, which a call trace does not show. */
+#define STAY() barrier()
+
+/* As every other busy loop, without letting others run. */
+static noinline void spin(void)
+{
+	unsigned long end = jiffies + SPIN_SECONDS * HZ;
+
+	while (time_before(jiffies, end))
+		cpu_relax();
+}
+
+static noinline void do_soft_lockup(void)
+{
+	preempt_disable();
+	spin();
+	preempt_enable();
+}
+
+static noinline void do_rcu_stall(void)
+{
+	rcu_read_lock();
+	preempt_disable();
+	spin();
+	preempt_enable();
+	rcu_read_unlock();
+}
+
+static noinline void do_hung_task(void)
+{
+	set_current_state(TASK_UNINTERRUPTIBLE);
+	schedule_timeout(SPIN_SECONDS * HZ);
+	STAY();
+}
+
+static noinline void do_leak(void)
+{
+	struct kmem_cache *cache;
+	void *object;
+
+	cache = kmem_cache_create("misbehaves", 200, 0, SLAB_POISON, NULL);
+	if (!cache)
+		return;
+	object = kmem_cache_alloc(cache, GFP_KERNEL);
+	OPTIMIZER_HIDE_VAR(object);
+	kmem_cache_destroy(cache);
+	STAY();
+}
+
+static noinline void do_pages(void)
+{
+	struct page **pages;
+	int count = 0;
+
+	pages = kvcalloc(PAGES_MAX, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return;
+	while (count < PAGES_MAX) {
+		pages[count] = alloc_pages(GFP_NOWAIT & ~__GFP_NOWARN, PAGES_ORDER);
+		if (!pages[count])
+			break;
+		count++;
+	}
+	while (count--)
+		__free_pages(pages[count], PAGES_ORDER);
+	kvfree(pages);
+}
+
+/* Nothing is said, and nothing answers any more. */
+static int hang(void *unused)
+{
+	for (;;)
+		cpu_relax();
+	return 0;
+}
+
+static noinline void do_hang(void)
+{
+	/* On all CPUs at once, with interrupts off. */
+	stop_machine(hang, NULL, cpu_online_mask);
+}
+
+static const struct {
+	const char *word;
+	void (*act)(void);
+} deeds[] = {
+	{ "oops", do_oops },
+	{ "bug", do_bug },
+	{ "warning", do_warning },
+	{ "panic", do_panic },
+	{ "list", do_list },
+	{ "refcount", do_refcount },
+	{ "atomic", do_atomic },
+	{ "soft-lockup", do_soft_lockup },
+	{ "rcu-stall", do_rcu_stall },
+	{ "hung-task", do_hung_task },
+	{ "leak", do_leak },
+	{ "pages", do_pages },
+	{ "hang", do_hang },
+};
+
+static int set_now(const char *word, const struct kernel_param *param)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(deeds); i++) {
+		if (sysfs_streq(word, deeds[i].word)) {
+			deeds[i].act();
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static const struct kernel_param_ops now_ops = {
+	.set = set_now,
+};
+
+module_param_cb(now, &now_ops, NULL, 0200);
+MODULE_PARM_DESC(now, "what to do wrong, now");
+
+MODULE_DESCRIPTION("Wrong on purpose, for the lab's own tests");
+MODULE_LICENSE("GPL");
