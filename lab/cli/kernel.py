@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lab import arches
@@ -17,6 +19,8 @@ from lab.cli.context import notice
 from lab.kernels.archive import catalog
 from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.archive.provider import ArchiveChoice
+from lab.kernels.build.compile import build_kernel
+from lab.kernels.build.wish import parse as wish_of
 from lab.kernels.kernel import Choice, HeaderPackages, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.settings import Settings
@@ -87,6 +91,29 @@ def fetch(settings: Settings, request: str, arch: str) -> None:
         "again": found.exact,
     }
     _echo(lines.items())
+
+
+@kernel.command("build")
+@click.argument("name")
+@click.option("--source", type=click.Path(exists=True, path_type=Path), help="Your own sources: a folder or a tarball.")
+@_arch_option
+@click.pass_obj
+def build(settings: Settings, name: str, source: Path | None, arch: str) -> None:
+    """Compile a small kernel for debugging, such as 6.12+kgdb; an interrupted build goes on where it was."""
+    wish = wish_of(name, source)
+    store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
+    screen = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(f"compiling {wish.name}", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        entry = build_kernel(wish, _arch(arch), store, settings, lambda text: screen.print(f"note: {text}"), progress)
+    names = ("release", "version", "source", "compiler", "seconds")
+    made = {field: str(entry.provenance[field]) for field in names if field in entry.provenance}
+    _echo({**made, "again": wish.request}.items())
 
 
 def _described(choice: Choice) -> list[tuple[str, str]]:
