@@ -19,7 +19,6 @@ from lab.machines.machine import Machine
 STOP_DEADLINE = 10.0  # on hardware
 _TRAP = 5
 _LONGEST_STRING = 4096
-_PAN = 1 << 22  # arm64's PSTATE.PAN, in cpsr
 
 
 class NoStopError(CommandTimeoutError):
@@ -228,17 +227,22 @@ class Debugger:
 
     @contextlib.contextmanager
     def _reaching(self, address: int) -> Iterator[None]:
-        """Memory of the CPU that stopped within reach: arm64's kernel keeps itself from user memory (PAN)."""
+        """Memory of the CPU that stopped within reach: kernels keep themselves from user memory, and the stub too."""
         self.remote.select(self._cpu)
-        state = self.remote.register("cpsr") if self._machine.spec.arch.name == "arm64" else 0
-        shut = bool(state & _PAN) and address < self._abi.low_half
-        if shut:
-            self.remote.set_register("cpsr", state & ~_PAN)
+        if self._abi.barrier is None or address >= self._abi.low_half:
+            yield
+            return
+        name, bit, shuts = self._abi.barrier
+        state = self.remote.register(name)
+        opened = state & ~bit if shuts else state | bit
+        if opened == state:
+            yield
+            return
+        self.remote.set_register(name, opened)
         try:
             yield
         finally:
-            if shut:
-                self.remote.set_register("cpsr", state)
+            self.remote.set_register(name, state)
 
 
 @contextlib.contextmanager

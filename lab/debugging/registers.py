@@ -43,13 +43,38 @@ class Abi:
     breakpoint_size: int
     thread_size: int = 16 << 10
     low_half: int = 1 << 63
+    # Where return addresses are signed (arm64), the bits that a kernel address has without its signature.
+    unsigned: int = 0
+    # What keeps the kernel from user memory, and the stub with it: a register, its bit, and whether set means shut.
+    barrier: tuple[str, int, bool] | None = None
+
+    def plain(self, address: int) -> int:
+        """A return address without its signature."""
+        return address | self.unsigned if address >> 55 & 1 else address
 
 
 ABIS: Mapping[str, Abi] = MappingProxyType(
     {
         "amd64": Abi("rip", "rsp", "rbp", "", ("rdi", "rsi", "rdx", "rcx", "r8", "r9"), 1),
-        "arm64": Abi("pc", "sp", "x29", "x30", tuple(f"x{number}" for number in range(8)), 4),
-        "riscv64": Abi("pc", "sp", "fp", "ra", tuple(f"a{number}" for number in range(8)), 4),
+        "arm64": Abi(
+            "pc",
+            "sp",
+            "x29",
+            "x30",
+            tuple(f"x{number}" for number in range(8)),
+            4,
+            unsigned=0xFFFF << 48,
+            barrier=("cpsr", 1 << 22, True),  # PSTATE.PAN
+        ),
+        "riscv64": Abi(
+            "pc",
+            "sp",
+            "fp",
+            "ra",
+            tuple(f"a{number}" for number in range(8)),
+            4,
+            barrier=("sstatus", 1 << 18, False),  # SUM
+        ),
     }
 )
 

@@ -40,6 +40,7 @@ def backtrace(remote: Remote, cpu: int, abi: Abi, symbols: Symbols, method: Meth
     pc, sp = remote.register(abi.pc), remote.register(abi.sp)
     if pc < abi.low_half:
         return Backtrace(cpu, Method.NONE, (f"{pc:#x}",), user=True)
+    own = symbols.symbol_at(pc)
     first = symbols.at(pc) if symbols.is_code(pc) else f"{pc:#x}"
     stack = _stack(remote, sp, abi)
     if stack is None:
@@ -48,10 +49,20 @@ def backtrace(remote: Remote, cpu: int, abi: Abi, symbols: Symbols, method: Meth
         found = _by_frame_pointers(remote.register(abi.fp), sp, stack, abi, symbols)
     else:
         found = _by_scan(stack, symbols)
-    link = remote.register(abi.link) if abi.link else 0
-    leaf = symbols.at(link) if link and symbols.is_code(link) else ""
-    inner = [first, leaf] if leaf and leaf not in found[:1] else [first]
+    inner = [first]
+    link = abi.plain(remote.register(abi.link)) if abi.link else 0
+    # A link into the function itself is left over from a call that has returned.
+    if symbols.is_code(link) and symbols.symbol_at(link - 1) != own and _called_from(link, symbols) not in found[:1]:
+        inner.append(_called_from(link, symbols))
     return Backtrace(cpu, method, tuple([*inner, *found][:_MOST_FRAMES]), user=False)
+
+
+def _called_from(address: int, symbols: Symbols) -> str:
+    """A return address by the function that called: one that never returns ends before it."""
+    found = symbols.symbol_at(address - 1)
+    if found is None:
+        return f"{address:#x}"
+    return f"{found.name}+{address - found.address:#x}{f' [{found.module}]' if found.module else ''}"
 
 
 def _stack(remote: Remote, sp: int, abi: Abi) -> bytes | None:
@@ -74,10 +85,10 @@ def _by_frame_pointers(fp: int, sp: int, stack: bytes, abi: Abi, symbols: Symbol
         if at < 0 or at + 2 * _WORD > len(stack) or at % _WORD:
             break
         following = int.from_bytes(stack[at : at + _WORD], "little")
-        address = int.from_bytes(stack[at + _WORD : at + 2 * _WORD], "little")
+        address = abi.plain(int.from_bytes(stack[at + _WORD : at + 2 * _WORD], "little"))
         if not symbols.is_code(address):
             break
-        found.append(symbols.at(address))
+        found.append(_called_from(address, symbols))
         last, fp = fp, following
     return found
 

@@ -21,6 +21,11 @@ _SECTION = re.compile(r"/sys/module/([A-Za-z0-9_]{1,64})/sections/([^\s/:]{1,128
 _GONE = 0x4000_0000  # bytes: no function is as large, what is further behind one is nothing that is known
 
 
+def _is_mark(name: str) -> bool:
+    """Is it a linker script's mark, as __noinstr_text_start, or a section's end?"""
+    return name.startswith("__") and name.endswith(("_start", "_end"))
+
+
 class NoSymbolError(LabError):
     """There is no such symbol in the guest, or more than one."""
 
@@ -42,7 +47,8 @@ class Symbols:
     """All symbols of a running kernel and its modules, at the time when they were read."""
 
     def __init__(self, symbols: Iterable[Symbol]) -> None:
-        self._symbols = sorted(symbols, key=lambda symbol: symbol.address)
+        # Of several at one address a function's own name comes last, and is the one that is told.
+        self._symbols = sorted(symbols, key=lambda symbol: (symbol.address, not _is_mark(symbol.name)))
 
     def __len__(self) -> int:
         return len(self._symbols)
