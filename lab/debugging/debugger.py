@@ -246,9 +246,7 @@ class Debugger:
 
 
 @contextlib.contextmanager
-def debugging(
-    machine: Machine, symbols: Symbols | None = None, *, frame_pointers: bool = False
-) -> Iterator[Debugger]:
+def debugging(machine: Machine, symbols: Symbols | None = None, *, frame_pointers: bool = False) -> Iterator[Debugger]:
     """A debugger of a running machine for as long as the block lasts; behind it the guest runs on, without breakpoints.
 
     `symbols` are read from the guest when they are not given. LabError when it is being debugged already.

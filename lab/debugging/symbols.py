@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,8 @@ from lab.machines.machine import Machine
 _LINE = re.compile(r"([0-9a-f]{8,16}) ([A-Za-z?]) ([^\s\[\]]{1,512})(?:\t\[([A-Za-z0-9_.:-]{1,64})\])?")
 _MOST = 4_000_000
 _READ_DEADLINE = 30.0  # on hardware
+# By a file: in large pieces the kernel makes them in a third of the time that it takes into a pipe.
+_READ = "dd if=/proc/kallsyms of=/run/lab-symbols bs=1M status=none && cat /run/lab-symbols; rm -f /run/lab-symbols"
 _CODE = "tTwW"
 # How compilers call what is left of a function that they changed, or moved parts of away.
 _PIECE = re.compile(r"\.(?:constprop|isra|part|cold|llvm|localalias)\b")
@@ -52,6 +54,10 @@ class Symbols:
 
     def __len__(self) -> int:
         return len(self._symbols)
+
+    def all(self) -> Sequence[Symbol]:
+        """Every symbol, by address."""
+        return self._symbols
 
     def named(self, name: str, module: str | None = None) -> list[Symbol]:
         """Every symbol of that name; of that module only when it is given ("" for the kernel itself)."""
@@ -154,7 +160,7 @@ def parse_kallsyms(data: bytes) -> Symbols:
 
 def read_symbols(machine: Machine) -> Symbols:
     """The symbols of a running guest, read from it now."""
-    return parse_kallsyms(machine.run(["cat", "/proc/kallsyms"], deadline=_READ_DEADLINE).stdout)
+    return parse_kallsyms(machine.run(["sh", "-c", _READ], deadline=_READ_DEADLINE).stdout)
 
 
 def parse_sections(data: bytes) -> dict[str, dict[str, int]]:

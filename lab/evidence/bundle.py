@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.debugging.evidence import collect
 from lab.drivers.event import Event
 from lab.errors import LabError
 from lab.machines.machine import Machine
@@ -68,6 +69,7 @@ def _machine_evidence(place: Path, machine: Machine) -> None:
     (place / "qemu-command").write_text(machine.command_line() + "\n")
     (place / "kernel.log").write_bytes(_kernel_log(machine))
     (place / "registers.txt").write_text(_registers(machine))
+    collect(place, machine, frame_pointers=machine.spec.arch.name != "amd64")
 
 
 def _kernel_log(machine: Machine) -> bytes:

@@ -29,6 +29,9 @@ from lab.plugin.fixtures import (
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.session import Scenario, Session
 
+# Fixtures that look into a guest from outside; they let it go when a scenario's body is over.
+pytest_plugins = ("lab.plugin.debug_fixtures",)
+
 __all__ = ["actor", "deployment", "driver", "events", "machine", "printk", "scenario"]
 
 
