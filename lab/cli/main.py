@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lab.cli.context import ReaderGoneError
+from lab.cli.debug import debug
 from lab.cli.doctor import doctor
 from lab.cli.gc import gc
 from lab.cli.kernel import kernel
@@ -54,6 +55,7 @@ def lab(ctx: click.Context, offline: bool) -> None:
         reap(ctx.obj.run_dir)
 
 
+lab.add_command(debug)
 lab.add_command(doctor)
 lab.add_command(gc)
 lab.add_command(kernel)

@@ -26,7 +26,7 @@ def names_elf(symbols: Symbols, arch: Arch) -> bytes:
             kind = _FUNCTION if symbol.kind in _CODE else _OBJECT
             entries += struct.pack("<IBBHQQ", len(strings), kind, 0, number, symbol.address, 0)
             strings += symbol.name.encode() + b"\0"
-    names = b"\0.text\0.symtab\0.strtab\0"
+    names = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
     offset = 64
     table = offset + len(entries) + len(strings) + len(names)
     rows = [bytes(64)]
@@ -37,7 +37,7 @@ def names_elf(symbols: Symbols, arch: Arch) -> bytes:
     rows.append(_SECTION.pack(7, _SHT_SYMTAB, 0, 0, offset, len(entries), last + 2, 1, 8, 24))
     rows.append(_SECTION.pack(15, _SHT_STRTAB, 0, 0, offset + len(entries), len(strings), 0, 0, 1, 0))
     start = offset + len(entries) + len(strings)
-    rows.append(_SECTION.pack(15, _SHT_STRTAB, 0, 0, start, len(names), 0, 0, 1, 0))
+    rows.append(_SECTION.pack(23, _SHT_STRTAB, 0, 0, start, len(names), 0, 0, 1, 0))
     head = struct.pack(
         "<16sHHIQQQIHHHHHH",
         *(b"\x7fELF\x02\x01\x01", 2, arch.elf_machine, 1, 0, 0, table, 0, 64, 0, 0, 64, len(rows), len(rows) - 1),
