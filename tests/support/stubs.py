@@ -22,7 +22,7 @@ class FakeStub:
         self.path = path
         self.heard: list[bytes] = []
         self.greeting = b""
-        self.answers: dict[bytes, bytes | Callable[[bytes], bytes | None] | None] = {
+        self.answers: dict[bytes, bytes | None] = {
             b"?": b"T05thread:01;",
             b"qfThreadInfo": b"m01,02",
             b"qsThreadInfo": b"l",
