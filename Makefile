@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 .POSIX:
-.PHONY: help setup scenarios test lint newcomer compatibility constraints
+.PHONY: help setup scenarios test lint newcomer compatibility debug-kernels constraints
 
 ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
+DEBUG_KERNELS = 6.12+kgdb 6.12+fault+kasan+kmemleak+lockdep
 COMPATIBILITY = --kernel all --arch all --driver falco:kmod
 
 help:
@@ -13,6 +14,7 @@ help:
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
 	@echo 'make newcomer             both commands on a fresh Debian 12 and 13 (root, the network and an hour)'
 	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (half an hour)'
+	@echo 'make debug-kernels        compile the kernels for debugging and run what needs them (an hour)'
 	@echo 'make constraints          take the newest Python packages and pin them in constraints.txt'
 
 setup:
@@ -37,6 +39,12 @@ newcomer:
 compatibility: setup
 	-.venv/bin/pytest scenarios/ -q $(COMPATIBILITY) --allow-unsupported --bundle-dir lab-bundles/compatibility
 	.venv/bin/lab matrix report lab-bundles/compatibility/run-* --output docs/compatibility.md
+
+# Too long for CI, whose tests say "not run here" of what needs them.
+debug-kernels: setup
+	for kernel in $(DEBUG_KERNELS); do .venv/bin/lab kernel build $$kernel || exit; done
+	.venv/bin/lab kernel fetch --debug 6.12
+	.venv/bin/pytest tests/machine/test_debug_runs.py -rs
 
 constraints: setup
 	tools/constraints

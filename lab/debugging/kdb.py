@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pexpect
 from pexpect.spawnbase import SpawnBase
@@ -27,7 +28,14 @@ _POLL = 0.05
 _MOST = 1 << 20
 
 
-class _ConsoleSpawn(SpawnBase):  # type: ignore[misc]
+# Generic for type checkers only.
+if TYPE_CHECKING:
+    _Spawn = SpawnBase[bytes]
+else:
+    _Spawn = SpawnBase
+
+
+class _ConsoleSpawn(_Spawn):
     """pexpect over a machine's console: what the machine's own reader keeps is read, what is typed is sent."""
 
     def __init__(self, machine: Machine, timeout: float) -> None:
@@ -37,7 +45,7 @@ class _ConsoleSpawn(SpawnBase):  # type: ignore[misc]
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> bytes:
         """What came since the last look, after waiting for it."""
-        end = time.monotonic() + (self.timeout if timeout in (None, -1) else timeout or 0.0)
+        end = time.monotonic() + (timeout or 0.0)
         while True:
             data: bytes = self._machine.console.wait_past(self._at, min(_POLL * 4, max(0.0, end - time.monotonic())))
             if data:
@@ -93,9 +101,10 @@ class Kdb:
 
     def wait(self, deadline: float = COMMAND_DEADLINE) -> str:
         """Wait until something brings the kernel into kdb: an oops, a breakpoint; `deadline` in seconds on hardware."""
-        self._expect(_ENTERED, "kdb", self._machine.scaled(deadline))
-        reason = bytes(self._spawn.match.group(3)).decode(errors="replace").strip()
-        self._expect(_PROMPT, "kdb's prompt", self._machine.scaled(deadline))
+        self._expect([_ENTERED], "kdb", self._machine.scaled(deadline))
+        match = self._spawn.match
+        reason = match.group(3).decode(errors="replace").strip() if isinstance(match, re.Match) else ""
+        self._expect([_PROMPT], "kdb's prompt", self._machine.scaled(deadline))
         self.inside = True
         self.command("set LINES 10000")
         return reason
@@ -109,7 +118,7 @@ class Kdb:
         said = b""
         while True:
             at = self._expect([_PROMPT, _MORE], f"the end of {line!r}", self._machine.scaled(deadline))
-            said += bytes(self._spawn.before)
+            said += self._spawn.before or b""
             if at == 0:
                 break
             self._spawn.send(b" ")
@@ -144,9 +153,9 @@ class Kdb:
         if not self.inside:
             raise LabError("the kernel is not in kdb", hint="enter it first")
 
-    def _expect(self, what: object, name: str, seconds: float) -> int:
+    def _expect(self, what: list[re.Pattern[bytes]], name: str, seconds: float) -> int:
         try:
-            return int(self._spawn.expect(what, timeout=seconds))
+            return self._spawn.expect([*what], timeout=seconds)
         except pexpect.TIMEOUT as error:
             self._machine.check()
             raise CommandTimeoutError(f"{name} did not come on the console within {seconds:.0f} s") from error

@@ -35,7 +35,7 @@ class Decoder:
         ProtocolError when a checksum is wrong, when there is something between packets, or a packet has no end.
         """
         self._data += data
-        found = []
+        found: list[bytes] = []
         while True:
             # '+' acknowledges. '-' would ask for a packet again, over a socket that loses nothing.
             while self._data[:1] == b"+":

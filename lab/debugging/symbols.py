@@ -144,7 +144,7 @@ def parse_kallsyms(data: bytes) -> Symbols:
 
     NoSymbolError when there is none, or the addresses are hidden (kptr_restrict), all of them being 0.
     """
-    symbols = []
+    symbols: list[Symbol] = []
     for line in data.decode(errors="replace").splitlines():
         match = _LINE.fullmatch(line)
         if match is None:

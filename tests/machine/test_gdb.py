@@ -36,7 +36,10 @@ def start(forks: Forks) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(prepared: Prepared) -> Machine:
-            return forks.start(prepared, "test", lambda machine: stack.callback(machine.end) and None)
+            def made(machine: Machine) -> None:
+                stack.callback(machine.end)
+
+            return forks.start(prepared, "test", made)
 
         yield start
 
@@ -70,7 +73,7 @@ def test_a_path_is_read_at_the_kernels_own_function_and_the_command_goes_on(lab:
         assert stack.method is (Method.SCAN if name == "amd64" else Method.FRAME_POINTERS)
         assert len(debugger.backtraces()) == lab.settings.cpus
         assert debugger.step().where.startswith("do_sys_openat2+0x")
-    assert cat().text.strip() == machine.host_name  # type: ignore[attr-defined]
+    assert cat().text.strip() == machine.host_name
     assert machine.run(["cat", "/proc/uptime"]).text != machine.run(["cat", "/proc/uptime"]).text
 
 
