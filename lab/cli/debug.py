@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import shlex
 import sys
@@ -48,9 +47,10 @@ def debug(
     if bundle is not None:
         return _open_dump(settings, bundle)
     # First, because what is missing is better said before a guest is booted.
-    gdb = named_gdb(program) if program else own_gdb(Lab(settings, notice).store, settings, notice)
+    lab = Lab(settings, notice)
+    gdb = named_gdb(program) if program else own_gdb(lab.store, settings, notice)
     with guest(settings, wanted, "lab debug") as (machine, prepared), _stub(machine, prepared) as stub:
-        source = DebugSource(Lab(settings, notice).store, settings, notice)
+        source = DebugSource(lab.store, settings, notice)
         info = source.fetch(prepared.kernel) if fetch else source.find(prepared.kernel)
         if info is None:
             notice("lab debug --fetch fetches the kernel's debug information, where its archive has it")
@@ -110,7 +110,6 @@ def _cell_of(bundle: Path) -> Cell:
     """The cell that a bundle is of, out of the command in it that runs it again."""
     try:
         words = shlex.split((bundle / "rerun").read_text()[:4096])
-        json.loads((bundle / "versions.json").read_text())
         options = dict(itertools.pairwise(words))
         return Cell(options["--kernel"], arches.find(options["--arch"]), options.get("--driver", ""))
     except (OSError, ValueError, KeyError) as error:

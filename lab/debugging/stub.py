@@ -40,9 +40,9 @@ def open_stub(machine: Machine) -> Iterator[Path]:
     finally:
         # A machine that has ended has nothing to be put back.
         with contextlib.suppress(MachineLostError):
+            # This takes the character device away as well.
             _human(machine, "gdbserver none")
-            monitor.execute("chardev-remove", {"id": name})
-            if ran and not _runs(machine):
+            if ran and machine.alive() and not _runs(machine):
                 monitor.execute("cont")
         path.unlink(missing_ok=True)
 

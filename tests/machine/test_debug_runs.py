@@ -6,13 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from lab import arches
 from lab.debugging.debuginfo import DebugSource
+from lab.debugging.kdb import Kdb
 from lab.errors import RequestError
+from lab.machines.machine import Machine
+from lab.matrix.cell import Cell
+from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab
 from tests.support.runs import ROOT, Place
 
@@ -142,6 +147,20 @@ def test_a_kernel_without_kgdb_makes_a_scenario_unsupported_and_names_one_that_h
 def test_the_kernels_own_debugger_is_entered_lists_tasks_stops_and_goes_on(lab: Lab, place: Place) -> None:
     result = place.run(place.pytest(scenarios(place, KGDB), "--kernel", built(lab), "--arch", "amd64"))
     assert "2 passed" in result.stdout, result.stdout
+
+
+def test_an_oops_brings_the_kernel_into_its_own_debugger(lab: Lab) -> None:
+    prepared = lab.prepare(Cell(built(lab), arches.AMD64, ""))
+    with ExitStack() as stack:
+
+        def made(machine: Machine) -> None:
+            stack.callback(machine.end)
+
+        machine = Forks(lab).start(prepared, "test", made)
+        kdb = Kdb(machine, prepared.kernel)
+        machine.run(["sh", "-c", "(sleep 0.3; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &"])
+        assert "Oops" in kdb.wait()
+        assert "sysrq_handle_crash" in kdb.backtrace()
 
 
 def test_a_dump_has_tasks_stacks_and_variables(lab: Lab, place: Place) -> None:
