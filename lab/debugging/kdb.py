@@ -22,7 +22,8 @@ COMMAND_DEADLINE = 10.0  # on hardware
 _LINE = "/sys/module/kgdboc/parameters/kgdboc"
 _PROMPT = re.compile(rb"\[(\d+)\]kdb> ")
 _MORE = re.compile(rb"more> ")
-_ENTERED = re.compile(rb"Entering kdb \(current=0x[0-9a-f]+, pid (\d+)\) (?:on processor (\d+) )?due to ([^\r\n]+)")
+_WHERE = rb"\((?:current=)?0x[0-9a-f]+, pid \d+\) (?:on processor \d+ )?"
+_ENTERED = re.compile(rb"Entering kdb " + _WHERE + rb"(?:due to )?([^\r\n]+)")
 _TASK = re.compile(r"^0x([0-9a-f]+)\s+(\d+)\s+(\d+)\s+[01*]\s+(\d+)\s+(\S)\s+0x[0-9a-f]+\s*(\*?)(.*)$", re.MULTILINE)
 _POLL = 0.05
 _MOST = 1 << 20
@@ -103,7 +104,7 @@ class Kdb:
         """Wait until something brings the kernel into kdb: an oops, a breakpoint; `deadline` in seconds on hardware."""
         self._expect([_ENTERED], "kdb", self._machine.scaled(deadline))
         match = self._spawn.match
-        reason = match.group(3).decode(errors="replace").strip() if isinstance(match, re.Match) else ""
+        reason = match.group(1).decode(errors="replace").strip() if isinstance(match, re.Match) else ""
         self._expect([_PROMPT], "kdb's prompt", self._machine.scaled(deadline))
         self.inside = True
         self.command("set LINES 10000")
