@@ -25,6 +25,8 @@ _MORE = re.compile(rb"more> ")
 _WHERE = rb"\((?:current=)?0x[0-9a-f]+, pid \d+\) (?:on processor \d+ )?"
 _ENTERED = re.compile(rb"Entering kdb " + _WHERE + rb"(?:due to )?([^\r\n]+)")
 _TASK = re.compile(r"^0x([0-9a-f]+)\s+(\d+)\s+(\d+)\s+[01*]\s+(\d+)\s+(\S)\s+0x[0-9a-f]+\s*(\*?)(.*)$", re.MULTILINE)
+_AT_PROMPT = re.compile(rb"\[\d+\]kdb> \Z")
+_TAIL = 100
 _POLL = 0.05
 _MOST = 1 << 20
 
@@ -149,6 +151,13 @@ class Kdb:
         self._demand_inside()
         self._spawn.send(b"go\r")
         self.inside = False
+
+    def leave(self) -> None:
+        """Let the kernel run on, without breakpoints, when it stands in kdb, whoever brought it there."""
+        self.inside = self.inside or _AT_PROMPT.search(self._machine.console.read()[-_TAIL:]) is not None
+        if self.inside:
+            self.command("bc *")
+            self.go()
 
     def _demand_inside(self) -> None:
         if not self.inside:

@@ -158,9 +158,9 @@ def parse_kallsyms(data: bytes) -> Symbols:
     return Symbols(symbols)
 
 
-def read_symbols(machine: Machine) -> Symbols:
-    """The symbols of a running guest, read from it now."""
-    return parse_kallsyms(machine.run(["sh", "-c", _READ], deadline=_READ_DEADLINE).stdout)
+def read_symbols(machine: Machine, deadline: float = _READ_DEADLINE) -> Symbols:
+    """The symbols of a running guest, read from it now (`deadline` in seconds on hardware)."""
+    return parse_kallsyms(machine.run(["sh", "-c", _READ], deadline=deadline).stdout)
 
 
 def parse_sections(data: bytes) -> dict[str, dict[str, int]]:

@@ -6,15 +6,17 @@ from lab.debugging.symbols import NoSymbolError, Symbols, read_symbols
 from lab.machines.fork import Fork
 from lab.machines.machine import Machine
 
+_DEADLINE = 4.0  # on hardware: whose guest hangs shall not be waited for long
+
 
 def symbols_of(machine: Machine) -> Symbols:
-    """The machine's symbols, from itself while it lives.
+    """The machine's symbols without its help, for it may hang: from another fork, or of a booted one from itself.
 
     What was loaded since the template was saved is missing when they come from another fork. NoSymbolError for a
-    machine that was booted and does not live: nobody can tell any more.
+    machine that was booted and does not live: nobody can tell any more. Any LabError when one hangs.
     """
-    if machine.alive():
-        return read_symbols(machine)
+    if not isinstance(machine, Fork) and machine.alive():
+        return read_symbols(machine, _DEADLINE)
     if not isinstance(machine, Fork):
         raise NoSymbolError("the guest has died, and no other has its symbols at the same addresses")
     purpose = f"symbols of {machine.folder.name}"

@@ -20,8 +20,7 @@ from lab.debugging.debuginfo import DebugSource
 from lab.debugging.dump import take_dump
 from lab.debugging.kdb import Kdb
 from lab.debugging.stacks import Backtrace
-from lab.debugging.symbols import Symbols
-from lab.debugging.twin import symbols_of
+from lab.debugging.symbols import Symbols, read_symbols
 from lab.debugging.vmcore import Vmcore
 from lab.drivers.deploy import Deployment
 from lab.errors import LabError, UnsupportedError
@@ -59,7 +58,7 @@ class GdbFixture:
         """The guest's symbols as they are now; read once for all forks of a template, until `refresh`."""
         key = self._machine.template.serial if isinstance(self._machine, Fork) else self._machine.folder.name
         if key not in self._known:
-            self._known[key] = symbols_of(self._machine)
+            self._known[key] = read_symbols(self._machine)
         return self._known[key]
 
     def attach(self) -> None:
@@ -156,15 +155,6 @@ class GdbFixture:
         return self._debugger
 
 
-class KgdbFixture(Kdb):
-    """The `kgdb` fixture: the kernel's own debugger on the console."""
-
-    def leave(self) -> None:
-        """Let the kernel run on when it is still in the debugger."""
-        if self.inside:
-            self.go()
-
-
 class VmcoreFixture:
     """The `vmcore` fixture: `take()`, then tasks, stacks and variables of the dump."""
 
@@ -214,12 +204,12 @@ def gdb(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenar
 
 
 @pytest.fixture
-def kgdb(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenario) -> KgdbFixture:
+def kgdb(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenario) -> Kdb:
     """The kernel's own debugger: `kgdb.enter()`, `kgdb.tasks()`, `kgdb.command("bt")`, `kgdb.go()`; unsupported, naming
     a kernel that has it, on those without."""
-    made = KgdbFixture(deployment.machine, cast(Prepared, scenario.prepared).kernel)
+    made = Kdb(deployment.machine, cast(Prepared, scenario.prepared).kernel)
     _note(request, made.leave)
-    return cast(KgdbFixture, Taped(made, scenario.tape, "kgdb"))
+    return cast(Kdb, Taped(made, scenario.tape, "kgdb"))
 
 
 @pytest.fixture

@@ -133,6 +133,15 @@ def test_one_line_at_a_time_and_only_within(kdb: Kdb) -> None:
         kdb.go()
 
 
+def test_a_kernel_that_came_into_it_unasked_is_let_go(kdb: Kdb, guest: Guest) -> None:
+    kdb.leave()
+    assert guest.console.typed == []
+    guest.console.said += ENTERED
+    guest.console.answers[b"bc *\r"] = b"bc *\r\n[0]kdb> "
+    kdb.leave()
+    assert guest.console.typed == [b"bc *\r", b"go\r"]
+
+
 @pytest.mark.parametrize("lost", ["KGDB", "KGDB_SERIAL_CONSOLE", "KGDB_KDB"])
 def test_a_kernel_without_it_is_unsupported_and_one_with_it_is_named(lost: str) -> None:
     kernel = Kernel(*(name for name in FULL.options if name != lost))
