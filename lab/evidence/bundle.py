@@ -69,7 +69,7 @@ def _machine_evidence(place: Path, machine: Machine) -> None:
     (place / "qemu-command").write_text(machine.command_line() + "\n")
     (place / "kernel.log").write_bytes(_kernel_log(machine))
     (place / "registers.txt").write_text(_registers(machine))
-    collect(place, machine, frame_pointers=machine.spec.arch.name != "amd64")
+    collect(place, machine)
 
 
 def _kernel_log(machine: Machine) -> bytes:
