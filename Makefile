@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 .POSIX:
-.PHONY: help setup scenarios test lint endurance newcomer compatibility bench constraints
+.PHONY: help setup scenarios test lint endurance newcomer compatibility bench debug-kernels constraints
 
 ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
 ENDURANCE =
+DEBUG_KERNELS = 6.12+kgdb 6.12+fault+kasan+kmemleak+lockdep
 COMPATIBILITY = --kernel all --arch all --driver falco:kmod
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo 'make newcomer             both commands on a fresh Debian 12 and 13 (root, the network and an hour)'
 	@echo 'make compatibility        every kernel on every architecture, into docs/compatibility.md (half an hour)'
 	@echo 'make bench                how quick forks are here, on three architectures and beside virtme-ng (a quarter of an hour)'
+	@echo 'make debug-kernels        compile the kernels for debugging and run what needs them (an hour)'
 	@echo 'make constraints          take the newest Python packages and pin them in constraints.txt'
 
 setup:
@@ -52,6 +54,12 @@ bench:
 	.venv/bin/lab bench --kernel 6.12-full --arch amd64 --virtme --json lab-bundles/bench/amd64-full.json
 	.venv/bin/lab bench --kernel 6.12 --arch arm64 --json lab-bundles/bench/arm64.json
 	.venv/bin/lab bench --kernel debian:stable/6.12 --arch riscv64 --json lab-bundles/bench/riscv64.json
+
+# Too long for CI, whose tests say "not run here" of what needs them.
+debug-kernels: setup
+	for kernel in $(DEBUG_KERNELS); do .venv/bin/lab kernel build $$kernel || exit; done
+	.venv/bin/lab kernel fetch --debug 6.12
+	.venv/bin/pytest tests/machine/test_debug_runs.py -rs
 
 constraints: setup
 	tools/constraints

@@ -85,7 +85,10 @@ def disk_size(folder: Path) -> int:
 
 _STATES: Mapping[str, str] = {
     "apt": "lists of the archives' packages",
+    "built": "which entry a request for a compiled kernel means",
     "kvm": "whether KVM works here",
+    "linux": "sources and objects of kernels that were compiled here; may be removed",
+    "linux-ccache": "the compilers' cache of those; may be removed",
     "logs": "logs of builds",
 }
 
@@ -103,7 +106,7 @@ def _known(kind: str, inputs: Mapping[str, Any], made: Mapping[str, Any], kernel
             words = f"guest/{inputs['arch']} ({inputs['suite']})"
         case "qemu":
             words = f"QEMU {made['version']}: {', '.join(inputs['packages'])}"
-        case "source":
+        case "linux-source" | "source":
             words = f"{made['package']} {made['version']} ({made['suite']})"
         case "driver":
             origin = f"{made['package']} {made['version']}" if "package" in made else made["folder"]
@@ -117,8 +120,20 @@ def _known(kind: str, inputs: Mapping[str, Any], made: Mapping[str, Any], kernel
         case "initrd":
             words = f"for {kernels.get(inputs['kernel'], 'a kernel that is not here any more')}"
         case _:
-            raise KeyError(kind)
+            words = _known_debugging(kind, inputs, made)
     return words
+
+
+def _known_debugging(kind: str, inputs: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    """The words for what debugging brings into the store."""
+    match kind:
+        case "gdb":
+            return f"gdb: {', '.join(inputs['packages'])}"
+        case "linux":
+            return f"kernel {made['release']} for {inputs['arch']}, compiled here"
+        case "kernel-debug":
+            return f"debug information of {inputs['release']} ({inputs['version']})"
+    raise KeyError(kind)
 
 
 def _item(place: Path, kind: str, what: str) -> Item | None:

@@ -107,10 +107,10 @@ class LockedFile(_Record):
 class LockedRoot(_Record):
     """What a root was extracted from: `wanted` as its recipe has it, `packages` all that came.
 
-    `kind` is the store's: image (of recipe `name`), builder (of recipe `name`), qemu (for guests of `name`).
+    `kind` is the store's: image (of recipe `name`), builder (of recipe `name`), qemu (for guests of `name`), gdb.
     """
 
-    kind: Literal["builder", "image", "qemu"]
+    kind: Literal["builder", "gdb", "image", "qemu"]
     name: _Word
     arch: _Word
     suite: _Word

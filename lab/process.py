@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -228,6 +229,23 @@ def run_shown(argv: Sequence[str], *, deadline: float, log: Path, output: Callab
     if late and process.returncode == -9:
         raise DeadlineError(f"{Path(words[0]).name} did not end within {deadline:g} s")
     return Completed(words, process.returncode, log.read_bytes()[start:], b"")
+
+
+def interact(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
+    """Hand our terminal to a program until it ends, and return its exit status (128 + N when signal N ended it).
+
+    Ctrl-C is the program's meanwhile. HostError when the program is not there. No deadline: a person works in it.
+    """
+    words = [str(word) for word in argv]
+    # Not SIG_IGN, which the program would inherit: gdb stops its guest by Ctrl-C.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        status = subprocess.Popen(words, env=_environment(env)).wait()
+    except FileNotFoundError as error:
+        raise HostError(f"{words[0]} is not installed", hint="lab doctor") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else 128 - status
 
 
 def spawn(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lab import arches
 from lab.arches import ARCHES, Arch
 from lab.archives.suites import DEBIAN, DISTRIBUTIONS
 from lab.cli.context import notice
+from lab.debugging.debuginfo import DebugSource
 from lab.kernels.archive import catalog
 from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.archive.provider import ArchiveChoice
+from lab.kernels.build.compile import build_kernel
+from lab.kernels.build.wish import parse as wish_of
 from lab.kernels.kernel import Choice, HeaderPackages, Kernel
 from lab.kernels.resolve import KernelSource
 from lab.settings import Settings
@@ -71,11 +76,14 @@ def show(settings: Settings, request: str, arch: str) -> None:
 
 @kernel.command("fetch")
 @click.argument("request")
+@click.option("--debug", is_flag=True, help="Its debug information too: 300 MB for a cloud kernel, 1 GB for others.")
 @_arch_option
 @click.pass_obj
-def fetch(settings: Settings, request: str, arch: str) -> None:
+def fetch(settings: Settings, request: str, debug: bool, arch: str) -> None:
     """Fetch the kernel that REQUEST means into the store and say where it came from."""
     found = _source(settings).resolve(request, _arch(arch)).fetch()
+    store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
+    info = DebugSource(store, settings, notice).fetch(found) if debug else None
     provenance = {name: str(value) for name, value in found.provenance.items() if isinstance(value, str)}
     lines = {
         "release": found.release,
@@ -84,9 +92,33 @@ def fetch(settings: Settings, request: str, arch: str) -> None:
         **{name: value for name, value in provenance.items() if name not in ("release", "version", "suite")},
         "headers": _headers(found),
         "image": str(found.image),
+        **({"debug": str(info.vmlinux)} if info else {}),
         "again": found.exact,
     }
     _echo(lines.items())
+
+
+@kernel.command("build")
+@click.argument("name")
+@click.option("--source", type=click.Path(exists=True, path_type=Path), help="Your own sources: a folder or a tarball.")
+@_arch_option
+@click.pass_obj
+def build(settings: Settings, name: str, source: Path | None, arch: str) -> None:
+    """Compile a small kernel for debugging, such as 6.12+kgdb; an interrupted build goes on where it was."""
+    wish = wish_of(name, source)
+    store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
+    screen = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(f"compiling {wish.name}", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        entry = build_kernel(wish, _arch(arch), store, settings, lambda text: screen.print(f"note: {text}"), progress)
+    names = ("release", "version", "source", "compiler", "seconds")
+    made = {field: str(entry.provenance[field]) for field in names if field in entry.provenance}
+    _echo({**made, "again": wish.request}.items())
 
 
 def _described(choice: Choice) -> list[tuple[str, str]]:

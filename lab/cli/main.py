@@ -14,6 +14,7 @@ import click
 from lab.cli.bench import bench
 from lab.cli.console import console
 from lab.cli.context import ReaderGoneError
+from lab.cli.debug import debug
 from lab.cli.doctor import doctor
 from lab.cli.driver import driver
 from lab.cli.exec import exec_
@@ -62,6 +63,7 @@ def lab(ctx: click.Context, offline: bool) -> None:
 
 lab.add_command(bench)
 lab.add_command(console)
+lab.add_command(debug)
 lab.add_command(doctor)
 lab.add_command(driver)
 lab.add_command(exec_)

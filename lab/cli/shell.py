@@ -38,10 +38,10 @@ def shell(settings: Settings, wanted: Wanted) -> None:
             run_streamed(machine, ["sh"], _PIPED_SECONDS, commands)
             return
         notice(f"{what}; the guest and all in it end with the shell (exit, or Ctrl-] at any time)")
-        _converse(machine, sys.stdin.fileno(), sys.stdout.fileno())
+        converse(machine, sys.stdin.fileno(), sys.stdout.fileno())
 
 
-def _converse(machine: Machine, keys: int, screen: int) -> None:
+def converse(machine: Machine, keys: int, screen: int) -> None:
     """Connect a terminal with a shell in the guest until either ends; MachineLostError when the guest dies."""
     terminal = _Terminal(machine, keys)
     with contextlib.closing(terminal.channel), _raw(keys):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.debugging.evidence import collect
 from lab.drivers.event import Event
 from lab.errors import LabError
 from lab.evidence.asking import SHORT, Asking
@@ -78,6 +79,7 @@ def _machine_evidence(place: Path, failure: Failure, machine: Machine) -> list[S
     (place / "qemu-command").write_text(machine.command_line() + "\n")
     # First what needs no guest, and of the guest first what matters most: it may fall silent at any question.
     (place / "registers.txt").write_text(_registers(machine))
+    collect(place, machine)
     asking = Asking(machine, SHORT) if failure.verdict == "lost" else Asking(machine)
     dmesg = asking.ask(["dmesg", "--raw"])
     silent = f"{asking.why} Its kernel's last words are in console.log.\n".encode()

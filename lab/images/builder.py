@@ -47,9 +47,16 @@ class Builder:
         return run(command, deadline=deadline, log=log, check=False)
 
 
-def command_in(root: Path, argv: Sequence[str], work: Path, mounts: Mapping[str, Path] = _NOTHING) -> list[str]:
+def command_in(
+    root: Path,
+    argv: Sequence[str],
+    work: Path,
+    mounts: Mapping[str, Path] = _NOTHING,
+    *,
+    writable: Mapping[str, Path] = _NOTHING,
+) -> list[str]:
     """bwrap's command line: the root read-only, no network, no way to other processes, and /proc, which objtool reads
-    from 7.2 on.
+    from 7.2 on. `mounts` are read-only, `writable` ones are not.
 
     What lies in the root is mounted piece by piece: so mounts may lie where the root has nothing, in /home too.
     """
@@ -65,6 +72,7 @@ def command_in(root: Path, argv: Sequence[str], work: Path, mounts: Mapping[str,
         *(word for piece in pieces for word in piece),
         *fixed,
         *more,
+        *(word for place, folder in writable.items() for word in ("--bind", str(folder), place)),
         *("--bind", str(work), "/build", "--chdir", "/build"),
         *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", *variables, "--"),
         *argv,

@@ -14,6 +14,7 @@ from lab.errors import RequestError
 # Requests for kernels that no archive has: what follows is the provider's business.
 PATH = "path:"
 OCI = "oci:"
+BUILD = "build:"
 
 _PLACE = r"(?:(?P<distro>[a-z]+)(?::(?P<suite>[a-z-]+))?/)?"
 _FLAVOUR = r"(?:-(?P<flavour>[a-z0-9]+(?:-[a-z0-9]+)*))?"

@@ -14,6 +14,7 @@ from lab.kernels import request, transfer
 from lab.kernels.archive import catalog
 from lab.kernels.archive.catalog import CatalogEntry
 from lab.kernels.archive.provider import ArchiveChoice, ArchiveKernels, Listing
+from lab.kernels.build.provider import BuiltKernels
 from lab.kernels.kernel import Choice, Provider
 from lab.kernels.local.provider import LocalKernels
 from lab.kernels.oci.provider import OciKernels
@@ -25,6 +26,7 @@ from lab.store import Store
 _PROVIDERS: Mapping[str, Callable[[Store, Settings, Callable[[str], None]], Provider]] = {
     request.PATH: LocalKernels,
     request.OCI: OciKernels,
+    request.BUILD: BuiltKernels,
 }
 
 # The class below has a method `list`, which hides the type's name inside it.

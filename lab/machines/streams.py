@@ -149,6 +149,12 @@ class Console(Reader):
                 raise HostError(f"the console could not be recorded: {self._fault}", hint="free some space")
             return self.raw_file.read_bytes() + self._tail
 
+    def wait_past(self, position: int, deadline: float) -> bytes:
+        """What was printed behind the first `position` bytes, waited for `deadline` seconds; empty when nothing was."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._size > position or self._fault is not None, deadline)
+        return self.read()[position:]
+
     def close(self, deadline: float = 5.0) -> None:
         super().close(deadline)
         if self._keys is not None:

@@ -23,6 +23,7 @@ _FORMS: Mapping[str, type[LockedRoot] | type[LockedPackage]] = {
     "image": LockedRoot,
     "builder": LockedRoot,
     "qemu": LockedRoot,
+    "gdb": LockedRoot,
 }
 
 

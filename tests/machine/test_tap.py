@@ -15,12 +15,12 @@ from lab import arches
 from lab.drivers.capture import Capture, Events
 from lab.drivers.deploy import Deployment
 from lab.drivers.event import Event, Value
+from lab.evidence.kernellog import KernelLog
 from lab.evidence.splats import find_splats
 from lab.images.cpio import CpioFile
 from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
-from lab.plugin.fixtures import Printk
 
 ACTORS = Path(__file__).resolve().parents[1] / "support" / "actors"
 MODES = ("kmod", "bpf", "modern-bpf")
@@ -225,7 +225,7 @@ def test_a_build_that_breaks_the_kernels_rules_is_told_of_by_the_kernel(
 ) -> None:
     deployment = wrong(f"tap+{option}:kmod")
     deployment.begin()
-    printk = Printk(deployment.machine)
+    printk = KernelLog(deployment.machine)
     assert find_splats(printk.records()) == []
     deployment.machine.run(["cat", path], check=False)
     assert splat in "\n".join(str(found) for found in find_splats(printk.records()))

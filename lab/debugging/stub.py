@@ -1,0 +1,55 @@
+"""QEMU's gdb stub on a machine that runs already: a unix socket in the machine's own folder, opened when asked for.
+
+Nothing of it is in the machine's specification: forks of any template have it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.errors import LabError, MachineLostError
+from lab.machines.machine import Machine
+
+_CHARDEV = "lab-gdb-"
+
+
+@contextlib.contextmanager
+def open_stub(machine: Machine) -> Iterator[Path]:
+    """The socket of the machine's stub for as long as the block lasts; afterwards the guest runs if it did before.
+
+    LabError when the machine is being debugged already.
+    """
+    monitor = machine.monitor
+    taken = [found["label"] for found in monitor.execute("query-chardev") if found["label"].startswith(_CHARDEV)]
+    if taken:
+        raise LabError("this machine is being debugged already", hint="end the other session, or start another machine")
+    name = f"{_CHARDEV}{secrets.token_hex(4)}"
+    path = machine.folder.path / f"{name}.sock"
+    ran = _runs(machine)
+    address = {"type": "unix", "data": {"path": str(path)}}
+    backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
+    monitor.execute("chardev-add", {"id": name, "backend": backend})
+    try:
+        said = _human(machine, f"gdbserver chardev:{name}")
+        if "Could not open" in said or "rror" in said:
+            raise LabError(f"QEMU opens no gdb stub: {said.strip()[:200]}")
+        yield path
+    finally:
+        # A machine that has ended has nothing to be put back.
+        with contextlib.suppress(MachineLostError):
+            # This takes the character device away as well.
+            _human(machine, "gdbserver none")
+            if ran and machine.alive() and not _runs(machine):
+                monitor.execute("cont")
+        path.unlink(missing_ok=True)
+
+
+def _runs(machine: Machine) -> bool:
+    return bool(machine.monitor.execute("query-status")["running"])
+
+
+def _human(machine: Machine, line: str) -> str:
+    return str(machine.monitor.execute("human-monitor-command", {"command-line": line}))
