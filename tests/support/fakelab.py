@@ -184,7 +184,7 @@ class FakeLab:
             arch=cell.arch,
         )
         driver = SimpleNamespace(
-            driver=SimpleNamespace(name=cell.driver, mode=SimpleNamespace(gaps=self.gaps)), provenance={}
+            driver=SimpleNamespace(name=cell.driver, mode=SimpleNamespace(gaps=self.gaps)), provenance={}, module=None
         )
         return SimpleNamespace(
             versions=lambda: {"cell": cell.slug},
