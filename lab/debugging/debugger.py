@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Debugger:
         self._abi: Abi = abi_of(machine.spec.arch)
         self._points: dict[int, Point] = {}
         self._frame_pointers = frame_pointers
+        self._given_up = threading.Event()
         self._cpu = remote.stopped.cpu if remote.stopped else 0
 
     # Breakpoints and running
@@ -70,6 +72,10 @@ class Debugger:
                 self.remote.insert(address, self._abi.breakpoint_size, hardware=hardware)
             self._points[address] = point
         return point
+
+    def points(self) -> list[Point]:
+        """The breakpoints that are in."""
+        return list(self._points.values())
 
     def clear(self, point: Point) -> None:
         """Take a breakpoint out; nothing happens when it is out already."""
@@ -97,8 +103,15 @@ class Debugger:
             if found is not None:
                 return self._stop(found)
             self._machine.check()
+            if self._given_up.is_set():
+                break
         names = ", ".join(point.name for point in self._points.values()) or "a stop"
-        raise NoStopError(f"the guest did not come to {names} within {seconds:.0f} s", hint="is it ever called?")
+        late = "when it was no longer waited for" if self._given_up.is_set() else f"within {seconds:.0f} s"
+        raise NoStopError(f"the guest did not come to {names} {late}", hint="is it ever called?")
+
+    def give_up(self) -> None:
+        """Let who waits for a stop in another thread wait no longer: NoStopError there."""
+        self._given_up.set()
 
     def run_to(self, wanted: Callable[[Stop], bool] = lambda _: True, deadline: float = STOP_DEADLINE) -> Stop:
         """Let the guest run until it stops where `wanted` holds; what it does not hold for is passed by.
@@ -187,7 +200,7 @@ class Debugger:
         """Take all breakpoints out and let the guest run on."""
         if self.remote.stopped is None:
             self.remote.interrupt()
-        for point in list(self._points.values()):
+        for point in self.points():
             self.clear(point)
         self.remote.detach()
 

@@ -38,6 +38,18 @@ _LEAVE = pytest.StashKey[list[Callable[[], None]]]()
 _JOIN_DEADLINE = 60.0
 
 
+def known_symbols(config: pytest.Config, machine: Machine) -> Symbols:
+    """The machine's symbols, read once for all forks of a template."""
+    return _symbols_of(machine, config.stash.setdefault(_KNOWN, {}))
+
+
+def _symbols_of(machine: Machine, known: dict[str, Symbols]) -> Symbols:
+    key = machine.template.serial if isinstance(machine, Fork) else machine.folder.name
+    if key not in known:
+        known[key] = read_symbols(machine)
+    return known[key]
+
+
 def frame_pointers(kernel: Kernel, arch: Arch) -> bool:
     """Whether the kernel keeps frame pointers: arm64's and riscv64's do, on amd64 only where it was configured."""
     return arch.name != "amd64" or kernel.option("UNWINDER_FRAME_POINTER") == "y"
@@ -56,10 +68,7 @@ class GdbFixture:
 
     def symbols(self) -> Symbols:
         """The guest's symbols as they are now; read once for all forks of a template, until `refresh`."""
-        key = self._machine.template.serial if isinstance(self._machine, Fork) else self._machine.folder.name
-        if key not in self._known:
-            self._known[key] = read_symbols(self._machine)
-        return self._known[key]
+        return _symbols_of(self._machine, self._known)
 
     def attach(self) -> None:
         """Stop the guest and debug it, until `detach` or the scenario's end."""

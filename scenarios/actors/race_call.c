@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Makes one system call whose argument lies in a buffer at a known address, so
+ * that it can be changed from outside, and tells what the kernel really did:
+ *
+ *	race_call CALL
+ *
+ * Two objects are there, "asked" and "other"; the buffer names "asked". Printed
+ * as JSON: {"call", "pid", "result", "acted"}, where "acted" is "asked",
+ * "other", "neither" or "both", found out from the objects themselves and never
+ * from the buffer. Just before the call it rings the bell: getpriority(2).
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Scenarios know these. */
+#define BUFFER 0x20000000UL
+#define FOLDER "/work/race"
+#define ASKED FOLDER "/asked"
+#define OTHER FOLDER "/other"
+#define MADE FOLDER "/made"
+#define ASKED_PORT 4001
+#define OTHER_PORT 4002
+
+static char *const buffer = (char *)BUFFER;
+static const uint16_t ports[] = { ASKED_PORT, OTHER_PORT };
+static int sockets[2];
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static const char *which(int asked, int other)
+{
+	if (asked)
+		return other ? "both" : "asked";
+	return other ? "other" : "neither";
+}
+
+static void tell(const char *call, long result, const char *acted)
+{
+	printf("{\"call\": \"%s\", \"pid\": %d, \"result\": %ld, \"acted\": \"%s\"}\n",
+	       call, (int)getpid(), result, acted);
+	if (fflush(stdout) != 0)
+		die("stdout");
+}
+
+static void make_file(const char *name)
+{
+	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (fd < 0 || close(fd) < 0)
+		die(name);
+}
+
+static struct sockaddr_in at_port(uint16_t port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	return address;
+}
+
+static void listen_on(int type)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		struct sockaddr_in address = at_port(ports[i]);
+
+		sockets[i] = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+		if (sockets[i] < 0 ||
+		    bind(sockets[i], (struct sockaddr *)&address, sizeof(address)) < 0)
+			die("bind");
+		if (type == SOCK_STREAM && listen(sockets[i], 4) < 0)
+			die("listen");
+	}
+}
+
+static void put_address(void)
+{
+	struct sockaddr_in address = at_port(ASKED_PORT);
+
+	memcpy(buffer, &address, sizeof(address));
+}
+
+/* The bell, and then at once the call. */
+static long call(long number, long a, long b, long c, long d, long e, long f)
+{
+	long result;
+
+	syscall(SYS_getpriority, PRIO_PROCESS, 0);
+	result = syscall(number, a, b, c, d, e, f);
+	return result < 0 ? -errno : result;
+}
+
+static int is_there(const char *name)
+{
+	struct stat found;
+
+	return lstat(name, &found) == 0;
+}
+
+static const char *which_gone(void)
+{
+	return which(!is_there(ASKED), !is_there(OTHER));
+}
+
+static const char *which_opened(int fd)
+{
+	char path[64], found[256];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	length = readlink(path, found, sizeof(found) - 1);
+	if (length < 0)
+		return "neither";
+	found[length] = '\0';
+	return which(!strcmp(found, ASKED), !strcmp(found, OTHER));
+}
+
+static const char *which_linked(void)
+{
+	struct stat made, asked, other;
+
+	if (stat(MADE, &made) < 0 || stat(ASKED, &asked) < 0 || stat(OTHER, &other) < 0)
+		return "neither";
+	return which(made.st_ino == asked.st_ino, made.st_ino == other.st_ino);
+}
+
+static const char *which_mode(mode_t mode)
+{
+	struct stat asked, other;
+
+	if (stat(ASKED, &asked) < 0 || stat(OTHER, &other) < 0)
+		return "neither";
+	return which((asked.st_mode & 07777) == mode, (other.st_mode & 07777) == mode);
+}
+
+static const char *which_port(int fd, int (*name_of)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof(address);
+
+	if (name_of(fd, (struct sockaddr *)&address, &length) < 0)
+		return "neither";
+	return which(ntohs(address.sin_port) == ASKED_PORT, ntohs(address.sin_port) == OTHER_PORT);
+}
+
+static int received(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
+}
+
+static void do_file_call(const char *name)
+{
+	struct open_how how = { .flags = O_RDONLY };
+	long result = -ENOSYS;
+
+	if (!strcmp(name, "openat"))
+		result = call(SYS_openat, AT_FDCWD, BUFFER, O_RDONLY, 0, 0, 0);
+	else if (!strcmp(name, "openat2"))
+		result = call(SYS_openat2, AT_FDCWD, BUFFER, (long)&how, sizeof(how), 0, 0);
+#ifdef SYS_open
+	else if (!strcmp(name, "open"))
+		result = call(SYS_open, BUFFER, O_RDONLY, 0, 0, 0, 0);
+	else if (!strcmp(name, "creat"))
+		result = call(SYS_creat, BUFFER, 0600, 0, 0, 0, 0);
+#endif
+	tell(name, result, which_opened((int)result));
+}
+
+static void do_name_call(const char *name)
+{
+	if (!strcmp(name, "unlinkat"))
+		tell(name, call(SYS_unlinkat, AT_FDCWD, BUFFER, 0, 0, 0, 0), which_gone());
+	else if (!strcmp(name, "renameat2"))
+		tell(name, call(SYS_renameat2, AT_FDCWD, BUFFER, AT_FDCWD, (long)MADE, 0, 0), which_gone());
+	else if (!strcmp(name, "linkat"))
+		tell(name, call(SYS_linkat, AT_FDCWD, BUFFER, AT_FDCWD, (long)MADE, 0, 0), which_linked());
+	else if (!strcmp(name, "fchmodat"))
+		tell(name, call(SYS_fchmodat, AT_FDCWD, BUFFER, 0640, 0, 0, 0), which_mode(0640));
+}
+
+/* Here the objects are what it makes: they must not be there before. */
+static void do_symlink(void)
+{
+	long result;
+
+	if (unlink(ASKED) < 0 || unlink(OTHER) < 0)
+		die("unlink");
+	result = call(SYS_symlinkat, (long)"target", AT_FDCWD, BUFFER, 0, 0, 0);
+	tell("symlinkat", result, which(is_there(ASKED), is_there(OTHER)));
+}
+
+static void do_socket_call(const char *name)
+{
+	int type = strcmp(name, "sendto") ? SOCK_STREAM : SOCK_DGRAM;
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	long result, size = sizeof(struct sockaddr_in);
+
+	if (fd < 0)
+		die("socket");
+	put_address();
+	if (!strcmp(name, "bind")) {
+		result = call(SYS_bind, fd, BUFFER, size, 0, 0, 0);
+		tell(name, result, which_port(fd, getsockname));
+		return;
+	}
+	listen_on(type);
+	if (!strcmp(name, "connect")) {
+		result = call(SYS_connect, fd, BUFFER, size, 0, 0, 0);
+		tell(name, result, which_port(fd, getpeername));
+	} else {
+		result = call(SYS_sendto, fd, (long)"x", 1, 0, BUFFER, size);
+		tell(name, result, which(received(sockets[0]), received(sockets[1])));
+	}
+}
+
+static void copy_self(const char *name)
+{
+	struct stat found;
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int to = open(name, O_WRONLY | O_CLOEXEC);
+
+	if (from < 0 || to < 0 || fstat(from, &found) < 0)
+		die(name);
+	if (sendfile(to, from, NULL, found.st_size) != found.st_size || fchmod(to, 0700) < 0)
+		die("sendfile");
+	/* A file that is open for writing cannot be executed. */
+	if (close(to) < 0 || close(from) < 0)
+		die(name);
+}
+
+/* The two programs are this one, under two names; the one that runs tells of itself. */
+static void do_execve(void)
+{
+	char *argv[] = { "race_call", "--who", NULL };
+	long result;
+
+	copy_self(ASKED);
+	copy_self(OTHER);
+	result = call(SYS_execve, BUFFER, (long)argv, (long)environ, 0, 0, 0);
+	tell("execve", result, "neither");
+}
+
+static void tell_who(void)
+{
+	char found[256];
+	ssize_t length = readlink("/proc/self/exe", found, sizeof(found) - 1);
+
+	if (length < 0)
+		die("/proc/self/exe");
+	found[length] = '\0';
+	tell("execve", 0, which(!strcmp(found, ASKED), !strcmp(found, OTHER)));
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc == 2 ? argv[1] : "";
+
+	if (!strcmp(name, "--who")) {
+		tell_who();
+		return 0;
+	}
+	if (mmap(buffer, 4096, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != buffer)
+		die("mmap");
+	strcpy(buffer, ASKED);
+	umask(0);
+	if (mkdir("/work", 0755) < 0 && errno != EEXIST)
+		die("/work");
+	if (mkdir(FOLDER, 0700) < 0)
+		die(FOLDER);
+	make_file(ASKED);
+	make_file(OTHER);
+
+	if (!strncmp(name, "open", 4) || !strcmp(name, "creat"))
+		do_file_call(name);
+	else if (!strcmp(name, "symlinkat"))
+		do_symlink();
+	else if (!strcmp(name, "connect") || !strcmp(name, "bind") || !strcmp(name, "sendto"))
+		do_socket_call(name);
+	else if (!strcmp(name, "execve"))
+		do_execve();
+	else
+		do_name_call(name);
+	return 0;
+}
