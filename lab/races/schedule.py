@@ -63,7 +63,7 @@ class Schedule:
         self._passed = 0
 
     def prepare(self) -> None:
-        """Stop where the moment, or the way to it, begins; the guest stands still. NoSymbolError without such a place."""
+        """Stop where the way to the moment begins; the guest stands still. NoSymbolError without such a place."""
         for name in self._first_places():
             self._debugger.break_at(name)
 

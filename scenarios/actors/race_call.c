@@ -62,11 +62,10 @@ static void tell(const char *call, long result, const char *acted)
 		die("stdout");
 }
 
+/* Not by an open, which may be the call that is looked for. */
 static void make_file(const char *name)
 {
-	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-
-	if (fd < 0 || close(fd) < 0)
+	if (mknod(name, S_IFREG | 0600, 0) < 0)
 		die(name);
 }
 

@@ -10,6 +10,7 @@ import socket
 import struct
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from lab.drivers.capture import Events
 from lab.machines.machine import Machine
@@ -30,7 +31,7 @@ def address(which: str) -> bytes:
     return struct.pack("=HH4s8x", socket.AF_INET, socket.htons(PORTS[which]), bytes((127, 0, 0, 1)))
 
 
-def by_name(call: str, param: str) -> pytest.param:
+def by_name(call: str, param: str) -> ParameterSet:
     which = {"type": call, "comm": "race_call"}
     return pytest.param(call, param, id=call, marks=[pytest.mark.syscall(call), _controls(param, which)])
 
@@ -57,9 +58,8 @@ def test_no_moment_misleads_about_a_path(
     for window in Window:
         machine.run(["rm", "-rf", "/work/race"])
         new = NAMES["other"].encode() + b"\0"
-        with events.capture() as seen:
-            with race.swap(call, Buffer.path(AT, NAMES["asked"]), new, at=window):
-                did = actor("race_call", call)
+        with events.capture() as seen, race.swap(call, Buffer.path(AT, NAMES["asked"]), new, at=window):
+            did = actor("race_call", call)
         assert did["acted"] in NAMES, f"{window}: the kernel acted on {did['acted']}"
         seen.one(type=call, pid=did["pid"], **{param: NAMES[did["acted"]]})
 
@@ -84,8 +84,7 @@ def test_no_moment_misleads_about_an_address(
 ) -> None:
     for window in Window:
         machine.run(["rm", "-rf", "/work/race"])
-        with events.capture() as seen:
-            with race.swap(call, Buffer(AT, address("asked")), address("other"), at=window):
-                did = actor("race_call", call)
+        with events.capture() as seen, race.swap(call, Buffer(AT, address("asked")), address("other"), at=window):
+            did = actor("race_call", call)
         assert did["acted"] in PORTS, f"{window}: the kernel acted on {did['acted']}"
         seen.one(type=call, pid=did["pid"], port=PORTS[did["acted"]])
