@@ -193,14 +193,24 @@ static void do_file_call(const char *name)
 
 static void do_name_call(const char *name)
 {
-	if (!strcmp(name, "unlinkat"))
-		tell(name, call(SYS_unlinkat, AT_FDCWD, BUFFER, 0, 0, 0, 0), which_gone());
-	else if (!strcmp(name, "renameat2"))
-		tell(name, call(SYS_renameat2, AT_FDCWD, BUFFER, AT_FDCWD, (long)MADE, 0, 0), which_gone());
-	else if (!strcmp(name, "linkat"))
-		tell(name, call(SYS_linkat, AT_FDCWD, BUFFER, AT_FDCWD, (long)MADE, 0, 0), which_linked());
-	else if (!strcmp(name, "fchmodat"))
-		tell(name, call(SYS_fchmodat, AT_FDCWD, BUFFER, 0640, 0, 0, 0), which_mode(0640));
+	long result;
+
+	if (!strcmp(name, "unlinkat")) {
+		result = call(SYS_unlinkat, AT_FDCWD, BUFFER, 0, 0, 0, 0);
+		tell(name, result, which_gone());
+	} else if (!strcmp(name, "renameat2")) {
+		result = call(SYS_renameat2, AT_FDCWD, BUFFER, AT_FDCWD, (long)MADE, 0, 0);
+		tell(name, result, which_gone());
+	} else if (!strcmp(name, "linkat")) {
+		result = call(SYS_linkat, AT_FDCWD, BUFFER, AT_FDCWD, (long)MADE, 0, 0);
+		tell(name, result, which_linked());
+	} else if (!strcmp(name, "fchmodat")) {
+		result = call(SYS_fchmodat, AT_FDCWD, BUFFER, 0640, 0, 0, 0);
+		tell(name, result, which_mode(0640));
+	} else {
+		fprintf(stderr, "race_call: no call %s here\n", name);
+		exit(2);
+	}
 }
 
 /* Here the objects are what it makes: they must not be there before. */
