@@ -153,7 +153,7 @@ def family_names(name: str) -> tuple[str, ...]:
 
 
 def other_name(name: str) -> str:
-    """The other name that the archive has of suite `name` ("stable" of "trixie", and back); empty when there is none."""
+    """The other name of suite `name` in the archive ("stable" of "trixie", and back); empty when there is none."""
     aliases = dict(DEBIAN.aliases)
     codenames = {codename: alias for alias, codename in aliases.items()}
     return aliases.get(name) or codenames.get(name, "")
