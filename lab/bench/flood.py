@@ -62,9 +62,8 @@ class Floods:
             for kind in KINDS:
                 flood = self._flood(kind)
                 found.append(flood)
-                self._tell(
-                    f"{number} of {repeat}: {kind}, {flood.delivered} of {flood.made} delivered, {flood.dropped} dropped"
-                )
+                came = f"{flood.delivered} of {flood.made} delivered, {flood.dropped} dropped"
+                self._tell(f"{number} of {repeat}: {kind}, {came}")
         return found
 
     def _flood(self, kind: str) -> Flood:
@@ -98,6 +97,6 @@ class Floods:
     def _call(self, machine: Machine, kind: str) -> tuple[int, float]:
         """The flood's process, and how many seconds it took."""
         said = machine.run([_PROGRAM, kind, str(self._calls)], deadline=_DEADLINE).text.split()
-        if len(said) != 2 or not all(word.isdigit() for word in said):  # noqa: PLR2004 - as the program prints it
+        if len(said) != 2 or not all(word.isdigit() for word in said):
             raise LabError(f"the flood printed {' '.join(said)[:100]!r}", hint="look at images/programs/lab-flood.c")
         return int(said[0]), int(said[1]) / _NANO
