@@ -73,7 +73,9 @@ def test_every_mode_has_the_wrong_builds_that_it_can_have() -> None:
 
 def test_every_wrong_build_is_in_the_sources() -> None:
     sources = {
-        "kmod": [path.read_text() for path in (tap.FOLDER / "src/probes").glob("**/*.[ch]") if path.parent.name != "bpf"],
+        "kmod": [
+            path.read_text() for path in (tap.FOLDER / "src/probes").glob("**/*.[ch]") if path.parent.name != "bpf"
+        ],
         "bpf": [path.read_text() for path in (tap.FOLDER / "src/probes").glob("**/*.h") if path.parent.name != "kmod"],
     }
     sources["modern-bpf"] = sources["bpf"]
