@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a build that is wrong on purpose does to calls: the same in all modes.
- * Its other faults stand where they are committed, under TAP_WRONG_ too.
+ * The faults of builds that are wrong on purpose, as far as all modes have
+ * them alike. Others stand where they are committed, under TAP_WRONG_ too.
  */
 #ifndef TAP_WRONG_H
 #define TAP_WRONG_H
@@ -30,6 +30,30 @@ static __always_inline __s64 tap_reported(__s64 result)
 #else
 	return result;
 #endif
+}
+
+/* What it says of when it read a field. */
+static __always_inline __u8 tap_read_at(__u8 from)
+{
+#ifdef TAP_WRONG_EXIT_ONLY
+	return from == TAP_AT_EXIT ? TAP_AT_ENTRY : from;
+#else
+	return from;
+#endif
+}
+
+/*
+ * The length that it reports of a string. The lab's own marks are spared, or
+ * no capture of such a build could begin.
+ */
+static __always_inline long tap_length(const char *text, long len)
+{
+#ifdef TAP_WRONG_PATH_LENGTH
+	if (len > 0 && !(len > 5 && text[0] == '/' && text[1] == 'l' &&
+			 text[2] == 'a' && text[3] == 'b' && text[4] == '-'))
+		return len - 1;
+#endif
+	return len;
 }
 
 #endif

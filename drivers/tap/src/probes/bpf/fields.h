@@ -8,6 +8,7 @@
 #define TAP_FIELDS_H
 
 #include "maps.h"
+#include "tap_wrong.h"
 
 #define ARGV_MOST 48
 
@@ -26,7 +27,7 @@ static __always_inline struct tap_field *tap_field(struct tap_slot *slot,
 	used &= TAP_FIELDS_MAX - TAP_ALIGN;
 	field = (struct tap_field *)&slot->fields[used];
 	field->len = 0;
-	field->from = from;
+	field->from = tap_read_at(from);
 	field->arg = arg;
 	field->state = 0;
 	field->zero[0] = 0;
@@ -68,11 +69,7 @@ static __always_inline void tap_string(struct tap_slot *slot, __u8 from,
 		len = 1;
 	}
 	len--;
-#ifdef TAP_WRONG_PATH_LENGTH
-	if (len > 0)
-		len--;
-#endif
-	tap_close(slot, field, len, state);
+	tap_close(slot, field, tap_length((char *)(field + 1), len), state);
 }
 
 /* The kernel's own copy of a string. */

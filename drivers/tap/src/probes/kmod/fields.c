@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "tap.h"
+#include "tap_wrong.h"
 
 #define ARGV_MOST 48
 
@@ -24,7 +25,7 @@ struct tap_field *tap_field_open(struct tap_slot *slot, u8 from, u8 arg, u32 mos
 		return NULL;
 	}
 	memset(field, 0, sizeof(*field));
-	field->from = from;
+	field->from = tap_read_at(from);
 	field->arg = arg;
 	return field;
 }
@@ -101,11 +102,7 @@ void tap_put_string(struct tap_slot *slot, u8 from, u8 arg, u64 place)
 	}
 	if (from == TAP_AT_ENTRY)
 		misbehave((const char *)(field + 1), len);
-#ifdef TAP_WRONG_PATH_LENGTH
-	if (len > 0)
-		len--;
-#endif
-	tap_field_close(slot, field, len, state);
+	tap_field_close(slot, field, tap_length((const char *)(field + 1), len), state);
 }
 
 void tap_put_kernel_string(struct tap_slot *slot, u8 from, u8 arg, const char *text)
