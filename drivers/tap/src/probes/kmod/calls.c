@@ -69,7 +69,7 @@ static void put_argument(struct tap_slot *slot, unsigned int i, u8 from)
 	case TAP_HOW_SOCKADDR_OUT:
 		if (from == TAP_AT_EXIT && slot->event.result >= 0 && args[i])
 			tap_put_bytes(slot, from, i, args[i], written_length(next),
-				  TAP_ADDRESS_MAX);
+				      TAP_ADDRESS_MAX);
 		break;
 	case TAP_HOW_SIZED:
 		tap_put_bytes(slot, from, i, args[i], next, call->size[i]);

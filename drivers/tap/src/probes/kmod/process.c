@@ -60,7 +60,7 @@ void tap_put_program_args(struct tap_slot *slot)
 	last = READ_ONCE(mm->arg_end);
 	if (last > first)
 		tap_put_bytes(slot, TAP_OF_TASK, TAP_ABOUT_ARGS, first, last - first,
-			  TAP_STRING_MAX);
+			      TAP_STRING_MAX);
 }
 
 static void put_namespaces(u32 *ns, const struct task_struct *task, const struct cred *cred)
