@@ -101,6 +101,7 @@ def test_each_driver_and_mode_has_a_table_of_its_own_whatever_run_it_comes_from(
     text = compatibility([read_run(first), read_run(second)], date="today")
     bpf, kmod = text.split("## d:bpf")[1].split("## d:kmod")
     assert row(bpf, "7.3")[0] == "1 gap"
+    assert "Of this tree; QEMU" in bpf
     assert row(kmod, "7.3")[0] == "7.3.4-1 (sid): 1 passed"
 
 
