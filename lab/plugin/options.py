@@ -44,6 +44,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--bundle-dir", type=Path, default=Path("lab-bundles"), metavar="DIR", help="where evidence of failures goes"
     )
     group.addoption(
+        "--resume",
+        action="store_true",
+        help="leave out cells that are finished in the runs below --bundle-dir: none missing, lost or in error",
+    )
+    group.addoption(
         "--allow-unsupported", action="store_true", help="a cell in which every scenario is unsupported is no failure"
     )
 

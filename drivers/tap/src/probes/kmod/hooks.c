@@ -5,22 +5,59 @@
  * names on other kernels, and a kernel may lack one: then that copy is not
  * reported, and everything else is.
  */
+#include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
 #include <linux/ptrace.h>
 
 #include "tap.h"
 
+/*
+ * A name that the kernel has copied and now acts on. A look-up that is tried
+ * again (ESTALE) is the same name in the same function; the same address alone
+ * can be another name, if the first was freed.
+ */
+static void record_name(const struct filename *name, const void *place)
+{
+	struct tap_slot *slot = tap_slot_find(current);
+
+	if (!slot || !(slot->call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
+	    (slot->last_name == name && slot->last_place == place) ||
+	    IS_ERR_OR_NULL(name))
+		return;
+	tap_put_kernel_string(slot, TAP_IN_KERNEL, slot->names, name->name);
+	slot->last_name = name;
+	slot->last_place = place;
+	slot->names++;
+}
+
+/* An address that the kernel has copied and now acts on. */
+static void record_address(const void *address, int len)
+{
+	struct tap_slot *slot = tap_slot_find(current);
+	struct tap_field *field;
+
+	if (!slot || slot->names || !(slot->call->flags & TAP_CALL_ADDRESS))
+		return;
+	field = tap_field_open(slot, TAP_IN_KERNEL, 0, TAP_ADDRESS_MAX);
+	if (!field)
+		return;
+	len = clamp(len, 0, TAP_ADDRESS_MAX);
+	memcpy(field + 1, address, len);
+	tap_field_close(slot, field, len, 0);
+	slot->names = 1;
+}
+
 static int on_name(struct kprobe *probe, struct pt_regs *regs)
 {
-	tap_record_name((const void *)regs_get_kernel_argument(regs, 1), probe->addr);
+	record_name((const void *)regs_get_kernel_argument(regs, 1), probe->addr);
 	return 0;
 }
 
 static int on_address(struct kprobe *probe, struct pt_regs *regs)
 {
-	tap_record_address((const void *)regs_get_kernel_argument(regs, 1),
-			   regs_get_kernel_argument(regs, 2));
+	record_address((const void *)regs_get_kernel_argument(regs, 1),
+		       regs_get_kernel_argument(regs, 2));
 	return 0;
 }
 

@@ -5,8 +5,8 @@
  * writes to one ring for all CPUs, in which order is the order of events.
  */
 #include "tap_arch.h"
-#include "tap_co_re.h"
-#include "tap_helpers.h"
+#include "co_re.h"
+#include "helpers.h"
 
 #define RING_SIZE (4 * 1024 * 1024)
 #define TAP_OUTPUT(ctx, data, size) bpf_ringbuf_output(&tap_ring, data, size, 0)
@@ -18,7 +18,8 @@ struct {
 	MAP_UINT(max_entries, RING_SIZE);
 } tap_ring SEC(".maps");
 
-#include "tap_bpf.h"
+#include "calls.h"
+#include "hooks.h"
 
 SEC("tp_btf/sys_enter")
 int tap_sys_enter(__u64 *ctx)
