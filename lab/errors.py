@@ -90,5 +90,9 @@ class MachineLostError(LabError):
     exit_code = ExitCode.MACHINE_LOST
 
 
+class KnownGapError(LabError):
+    """A driver did not build, as its manifest says: an expected failure."""
+
+
 class UnsupportedError(LabError):
     """A cell cannot run by its nature: the reason is the verdict."""

@@ -81,7 +81,8 @@ class DriverMode:
     @property
     def defines(self) -> tuple[str, ...]:
         """What its options give to the compiler."""
-        return tuple(f"-D{word}" for option in self.options for word in self.mode.options[option].defines)
+        chosen = [self.mode.options[option] for option in self.options]
+        return tuple(word for option in chosen for word in (*(f"-D{name}" for name in option.defines), *option.flags))
 
     @property
     def mute(self) -> str:
@@ -148,14 +149,14 @@ def find_driver(request: str, given: Given | None = None) -> DriverMode:
 
 def find_drivers(text: str) -> list[str]:
     """The requests in a comma-separated list, each once: `all` means every mode of the lab's own drivers that needs
-    nothing from the user, NAME:all every such mode of one."""
+    nothing from the user, NAME[@VERSION]:all every such mode of one."""
     found: list[str] = []
     for word in (word.strip() for word in text.split(",")):
         name, _, mode = word.rpartition(":")
         if word == ALL:
             found += [request for path in _own() for request in _every(read_manifest(path), "")]
         elif mode == ALL and name:
-            found += _every(read_manifest(find_manifest(name)), name)
+            found += _every(read_manifest(_parse(word)[0]), name)
         elif word:
             found.append(word)
     return list(dict.fromkeys(found))

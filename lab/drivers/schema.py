@@ -19,6 +19,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Number = Annotated[str, Field(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
 Define = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(=[A-Za-z0-9_.-]+)?$")]
+Flag = Annotated[str, Field(pattern=r"^-[fW][a-z0-9-]+(=[a-z0-9-]+)?$")]
 Command = tuple[str, ...]
 
 # {module} in a command is where it lies in the guest; so are the others.
@@ -97,22 +98,31 @@ class Artifact(BaseModel):
 
 
 class Option(BaseModel):
-    """A way of building it otherwise: `defines` are given to the compiler as -D words."""
+    """A way of building it otherwise: `defines` are given to the compiler as -D words, `flags` as they are."""
 
     model_config = _STRICT
 
-    defines: tuple[Define, ...] = Field(min_length=1)
+    defines: tuple[Define, ...] = ()
+    flags: tuple[Flag, ...] = ()
     description: str = ""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.defines and not self.flags:
+            raise ValueError("an option has defines, flags or both")
+        return self
 
 
 class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name), or of every scenario that is
-    about that system call or event; on those kernels and architectures, or on all."""
+    about that system call or event, or to build at all, with that text in the compiler's first error; on those kernels
+    and architectures, or on all."""
 
     model_config = _STRICT
 
     scenario: str = ""
     event: str = ""
+    build: str = ""
     why: str = Field(min_length=1)
     upstream: str = ""
     kernels: str = Field("", description="a range of series: '>=6.1,<7'")
@@ -120,8 +130,8 @@ class Gap(BaseModel):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if bool(self.scenario) == bool(self.event):
-            raise ValueError("a gap is of a scenario or of an event, one of the two")
+        if [bool(self.scenario), bool(self.event), bool(self.build)].count(True) != 1:
+            raise ValueError("a gap is of a scenario, of an event or of the build, one of the three")
         if self.kernels:
             try:
                 parse_several(self.kernels)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.arches import Arch
-from lab.drivers.build import DriverBuild, build_driver, demand_supported
+from lab.drivers.build import DriverBuild, build_driver
 from lab.drivers.deploy import Deployment, deploy, driver_payload, keeps_boot_time, resume
 from lab.drivers.manifest import DriverMode, Given, find_driver
 from lab.errors import UnsupportedError
@@ -69,14 +69,14 @@ class Lab:
     def prepare(self, cell: Cell, choice: Choice | None = None) -> Prepared:
         """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already.
 
-        UnsupportedError before anything is built when it cannot be.
+        UnsupportedError before anything is built when it cannot be; what nothing can load, because its consumer would,
+        is built.
         """
         driver = find_driver(cell.driver, Given.of(self.settings)) if cell.driver else None
         kernel = (choice or self.kernels.resolve(cell.kernel, cell.arch)).fetch()
-        if driver:
-            demand_supported(driver, kernel)
-            if driver.mute and driver.mode.loads_itself:
-                raise UnsupportedError(driver.mute)
+        build = build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None
+        if driver and driver.mute and driver.mode.loads_itself:
+            raise UnsupportedError(driver.mute)
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)
         acceleration = choose(self.settings.accel, cell.arch, qemu.command, self.store)
         image = self._image(driver, cell.arch)
@@ -87,7 +87,7 @@ class Lab:
             initrd=make_initrd(kernel, image.busybox, self.store, self.notice),
             qemu=qemu,
             acceleration=acceleration,
-            driver=build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None,
+            driver=build,
             sentinel=self._own_program("lab-sentinel", cell.arch) if driver else b"",
             agent=self._own_program("lab-agent", cell.arch),
             clock=self._own_program("lab-clock", cell.arch) if driver and keeps_boot_time(driver) else b"",

@@ -132,6 +132,8 @@ def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: st
         ('"openat"]', '"openat"]\nneeds = { api = "1.0" }', "modes.kmod.consumer.needs.api"),
         ('"openat"]', '"openat"]\n[modes.kmod.options."a+b"]\ndefines = ["X"]', "modes.kmod.options.a+b.[key]"),
         ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndefines = ["-rf"]', "modes.kmod.options.ab.defines.0"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\nflags = ["-o/x"]', "modes.kmod.options.ab.flags.0"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndescription = "x"', "modes.kmod.options.ab"),
         ('"openat"]', '"openat"]\n[[modes.kmod.gaps]]\nwhy = "it is"', "modes.kmod.gaps.0"),
         ('"openat"]', '"openat"]\n[versions.1]\n', "the whole"),
         ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.bpf = {}', "the whole"),

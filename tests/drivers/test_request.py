@@ -34,6 +34,7 @@ needs = { api = "8.0.2", schema = "4.0.0" }
 defines = ["WRONG", "HOW=2"]
 [modes.kmod.options.slow]
 defines = ["SLOW"]
+flags = ["-fslowly"]
 [modes.given]
 build = "none"
 load = []
@@ -121,7 +122,7 @@ def test_interfaces_fit_with_the_same_major_and_the_rest_at_least(provided: str,
 
 def test_options_are_given_to_the_compiler_and_make_another_driver(path: str) -> None:
     driver = find_driver(f"{path}@1.0+wrong+slow:kmod")
-    assert driver.defines == ("-DWRONG", "-DHOW=2", "-DSLOW")
+    assert driver.defines == ("-DWRONG", "-DHOW=2", "-DSLOW", "-fslowly")
     assert driver.name == "mine@1.0+wrong+slow:kmod"
 
 
@@ -145,6 +146,7 @@ def test_what_a_driver_does_not_have_is_answered_with_what_it_has(
 def test_all_is_every_mode_that_needs_nothing_from_the_user(path: str) -> None:
     assert "falco:kmod" in find_drivers("all")
     assert find_drivers(f"{path}:all,{path}:given") == [f"{path}:kmod", f"{path}:given"]
+    assert find_drivers(f"{path}@1.0:all") == [f"{path}@1.0:kmod"]
     assert find_drivers("a:b, c:d,a:b") == ["a:b", "c:d"]
 
 
