@@ -179,7 +179,8 @@ def find_manifest(name: str) -> Path:
     """The manifest of a driver of the lab's, or of somebody else's by its path; RequestError lists what there is."""
     path = Path(name) if name.endswith(".toml") else DRIVERS / name / _MANIFEST
     if not path.is_file():
-        raise RequestError(f"unknown driver {name!r}", hint=_known())
+        what = f"there is no manifest {name}" if name.endswith(".toml") else f"unknown driver {name!r}"
+        raise RequestError(what, hint=_known())
     return path
 
 

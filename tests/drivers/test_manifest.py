@@ -98,9 +98,16 @@ def test_a_driver_without_a_mode_is_told_how_to_write_it(request_text: str) -> N
     assert "falco:kmod" in caught.value.hint
 
 
-@pytest.mark.parametrize("request_text", ["falcon:kmod", "/no/such/driver.toml:kmod", "../etc:kmod"])
-def test_an_unknown_driver_is_answered_with_those_there_are(request_text: str) -> None:
-    with pytest.raises(RequestError, match="unknown driver") as caught:
+@pytest.mark.parametrize(
+    ("request_text", "why"),
+    [
+        ("falcon:kmod", "unknown driver 'falcon'"),
+        ("/no/such/driver.toml:kmod", "there is no manifest /no/such/driver.toml"),
+        ("../etc:kmod", "unknown driver"),
+    ],
+)
+def test_an_unknown_driver_is_answered_with_those_there_are(request_text: str, why: str) -> None:
+    with pytest.raises(RequestError, match=why) as caught:
         find_driver(request_text)
     assert "falco:kmod" in caught.value.hint
 
