@@ -69,7 +69,8 @@ class Lab:
     def prepare(self, cell: Cell, choice: Choice | None = None) -> Prepared:
         """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already.
 
-        UnsupportedError before anything is built when it cannot be.
+        UnsupportedError before anything is built when it cannot be; RequestError when the driver's adapter cannot be
+        loaded.
         """
         driver = find_driver(cell.driver, Given.of(self.settings)) if cell.driver else None
         kernel = (choice or self.kernels.resolve(cell.kernel, cell.arch)).fetch()
@@ -77,6 +78,8 @@ class Lab:
             demand_supported(driver, kernel)
             if driver.mute and driver.mode.loads_itself:
                 raise UnsupportedError(driver.mute)
+            if not driver.mute:
+                driver.adapter()
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)
         acceleration = choose(self.settings.accel, cell.arch, qemu.command, self.store)
         image = self._image(driver, cell.arch)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.drivers.manifest import DRIVERS, find_driver
+from lab.drivers.read import read_manifest
 from lab.drivers.schema import (
     Artifact,
     ArtifactKind,
@@ -18,7 +19,6 @@ from lab.drivers.schema import (
     Program,
     Source,
     Version,
-    read_manifest,
 )
 from lab.errors import RequestError
 
@@ -155,6 +155,23 @@ def test_a_wrong_key_is_named(folder: Path, old: str, new: str, key: str) -> Non
     with pytest.raises(RequestError) as caught:
         read_manifest(change(folder, old, new))
     assert f"driver.toml: {key}: " in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "hint"),
+    [
+        ('build = "kbuild"', 'biuld = "kbuild"', "modes.kmod.biuld", "write build"),
+        ("sentinel = ", "sentinels = ", "modes.kmod.consumer.sentinels", "write sentinel"),
+        ("check = []", "check = []\nzzz = 1", "modes.kmod.zzz", "docs/drivers.md shows every key"),
+    ],
+)
+def test_a_misspelt_key_is_told_as_such_and_not_as_a_missing_one(
+    folder: Path, old: str, new: str, key: str, hint: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_manifest(change(folder, old, new))
+    assert caught.value.what.endswith(f"driver.toml: {key}: there is no such key")
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])
