@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from lab.drivers import artifact as artifacts
 from lab.drivers.event import Counters, Event
-from lab.drivers.read import read_manifest
+from lab.drivers.parse import read_manifest
 from lab.drivers.schema import Consumer, Manifest, Mode
 from lab.errors import RequestError, UnsupportedError
 from lab.settings import Settings

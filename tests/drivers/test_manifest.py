@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.drivers.manifest import DRIVERS, find_driver
-from lab.drivers.read import read_manifest
+from lab.drivers.parse import read_manifest
 from lab.drivers.schema import (
     Artifact,
     ArtifactKind,
