@@ -29,6 +29,11 @@ class LabError(Exception):
         self.hint = hint
         self.log = log
 
+    @property
+    def sentence(self) -> str:
+        """What happened, without what was quoted below it."""
+        return self.what.partition("\n")[0]
+
     def __str__(self) -> str:
         parts = [self.what]
         if self.hint:

@@ -11,7 +11,7 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from lab.drivers.artifact import demand_arch
+from lab.drivers.artifact import demand_fitting
 from lab.drivers.bpf import COMPILERS, build_core, build_legacy
 from lab.drivers.gaps import build_gap
 from lab.drivers.kbuild import build_module
@@ -68,7 +68,7 @@ def demand_supported(driver: DriverMode, kernel: Kernel) -> None:
     if driver.mode.build in _AGAINST_HEADERS and kernel.headers is None:
         raise UnsupportedError(f"{kernel.no_headers}: nothing can be compiled for it")
     if driver.artifact:
-        demand_arch(driver.artifact, kernel.arch, driver.name)
+        demand_fitting(driver.artifact, kernel, driver.name)
 
 
 def build_driver(

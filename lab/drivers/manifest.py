@@ -11,7 +11,8 @@ from typing import Protocol, cast
 
 from lab.drivers import artifact as artifacts
 from lab.drivers.event import Counters, Event
-from lab.drivers.schema import Consumer, Manifest, Mode, read_manifest
+from lab.drivers.parse import read_manifest
+from lab.drivers.schema import Consumer, Manifest, Mode
 from lab.errors import RequestError, UnsupportedError
 from lab.settings import Settings
 
@@ -180,7 +181,8 @@ def find_manifest(name: str) -> Path:
     """The manifest of a driver of the lab's, or of somebody else's by its path; RequestError lists what there is."""
     path = Path(name) if name.endswith(".toml") else DRIVERS / name / _MANIFEST
     if not path.is_file():
-        raise RequestError(f"unknown driver {name!r}", hint=_known())
+        what = f"there is no manifest {name}" if name.endswith(".toml") else f"unknown driver {name!r}"
+        raise RequestError(what, hint=_known())
     return path
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lab.errors import RequestError
 from lab.kernels.request import parse_several
@@ -252,41 +250,6 @@ class Manifest(BaseModel):
         for change in changes:
             values = _merged(values, change)
         return Mode.model_validate(values)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest in that file; RequestError says which key is wrong."""
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text())
-        manifest = Manifest.model_validate(values)
-        for mode in manifest.modes:
-            _demand_whole(manifest, mode, path)
-    except ValidationError as error:
-        raise _wrong(path, (), error) from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"manifest {path} cannot be read: {error}", hint="correct the file") from error
-    return manifest
-
-
-def _demand_whole(manifest: Manifest, mode: str, path: Path) -> None:
-    """RequestError when a version, or a kind of artifact, makes a mode what none can be."""
-    for version in manifest.versions:
-        try:
-            manifest.mode(mode, version)
-        except ValidationError as error:
-            raise _wrong(path, ("versions", version, "modes", mode), error) from error
-    artifact = manifest.modes[mode].artifact
-    for name, kind in (artifact.kinds if artifact else {}).items():
-        try:
-            manifest.mode(mode, manifest.default_version, kind.consumer)
-        except ValidationError as error:
-            raise _wrong(path, ("modes", mode, "artifact", "kinds", name), error) from error
-
-
-def _wrong(path: Path, place: tuple[str, ...], error: ValidationError) -> RequestError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in (*place, *first["loc"]))
-    return RequestError(f"manifest {path}: {key or 'the whole'}: {first['msg']}", hint="correct that key")
 
 
 def _applicable(common: Mapping[str, Any], mode: Mode) -> dict[str, Any]:

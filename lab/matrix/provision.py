@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.arches import Arch
-from lab.drivers.build import DriverBuild, build_driver
+from lab.drivers.build import DriverBuild, build_driver, demand_supported
 from lab.drivers.deploy import Deployment, deploy, driver_payload, keeps_boot_time, resume
 from lab.drivers.manifest import DriverMode, Given, find_driver
 from lab.errors import UnsupportedError
@@ -70,10 +70,14 @@ class Lab:
         """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already.
 
         UnsupportedError before anything is built when it cannot be; what nothing can load, because its consumer would,
-        is built.
+        is built. RequestError when the driver's adapter cannot be loaded.
         """
         driver = find_driver(cell.driver, Given.of(self.settings)) if cell.driver else None
         kernel = (choice or self.kernels.resolve(cell.kernel, cell.arch)).fetch()
+        if driver:
+            demand_supported(driver, kernel)
+            if not driver.mute:
+                driver.adapter()
         build = build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None
         if driver and driver.mute and driver.mode.loads_itself:
             raise UnsupportedError(driver.mute)

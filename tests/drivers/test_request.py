@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from lab.arches import AMD64, ARM64
-from lab.drivers.artifact import demand_arch
+from lab.arches import AMD64, ARM64, Arch
+from lab.drivers.artifact import demand_fitting
 from lab.drivers.manifest import Given, find_driver, find_drivers, fits
 from lab.errors import RequestError, UnsupportedError
+from lab.kernels.kernel import Kernel
 from lab.settings import Settings
 
+RELOCATABLE, EXECUTABLE = b"\x01\x00", b"\x02\x00"
 MANIFEST = """
 name = "mine"
 description = "a test"
@@ -187,9 +192,31 @@ def test_a_program_that_is_not_there_is_named(path: str, tmp_path: Path) -> None
 
 def test_a_program_for_another_architecture_is_unsupported(tmp_path: Path) -> None:
     (tmp_path / "reader").write_bytes(PROGRAM)
-    demand_arch(tmp_path / "reader", AMD64, "mine:given")
+    demand_fitting(tmp_path / "reader", kernel(AMD64), "mine:given")
     with pytest.raises(UnsupportedError, match="given to mine:given is for amd64, and the guest is arm64"):
-        demand_arch(tmp_path / "reader", ARM64, "mine:given")
+        demand_fitting(tmp_path / "reader", kernel(ARM64), "mine:given")
+
+
+def kernel(arch: Arch) -> Kernel:
+    return cast(Kernel, SimpleNamespace(arch=arch, release="6.12.1"))
+
+
+@pytest.mark.parametrize(
+    ("release", "kind", "fits"),
+    [
+        (b"6.12.1", RELOCATABLE, True),
+        (b"5.10.9", RELOCATABLE, False),
+        (b"6.12.10", RELOCATABLE, False),
+        # modinfo holds the word too, and is for every kernel.
+        (b"5.10.9", EXECUTABLE, True),
+    ],
+)
+def test_a_module_for_another_kernel_is_unsupported(tmp_path: Path, release: bytes, kind: bytes, fits: bool) -> None:
+    data = PROGRAM[:16] + kind + PROGRAM[18:] + b"\0vermagic=" + release + b" SMP preempt \0"
+    (tmp_path / "mine.ko").write_bytes(data)
+    why = rf"was built for kernel {release.decode()}, and the guest's is 6\.12\.1: .*mine\.ko"
+    with contextlib.nullcontext() if fits else pytest.raises(UnsupportedError, match=why):
+        demand_fitting(tmp_path / "mine.ko", kernel(AMD64), "mine:given")
 
 
 def test_a_tree_of_the_users_takes_the_sources_place(path: str, tmp_path: Path) -> None:

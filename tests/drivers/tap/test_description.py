@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.drivers.manifest import find_driver
-from lab.drivers.schema import read_manifest
+from lab.drivers.parse import read_manifest
 from tests.support import tap
 
 generate = tap.generator()

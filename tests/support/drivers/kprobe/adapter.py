@@ -26,3 +26,13 @@ class TracePipe:
     def counters(self, said: bytes) -> Counters | None:
         del said
         return None
+
+
+class Strict(TracePipe):
+    """The same, of somebody who prints nothing but events."""
+
+    def event(self, line: bytes) -> Event | None:
+        event = super().event(line)
+        if event is None:
+            raise ValueError("it is no line of trace_pipe's")
+        return event
