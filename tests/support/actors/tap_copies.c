@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@ static void begin(const char *call)
 {
 	snprintf(first, sizeof(first), "/work/%s-1", call);
 	snprintf(second, sizeof(second), "/work/%s-2", call);
-	close(open(first, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+	/* By a call that is not asked about. */
+	mknod(first, S_IFREG | 0600, 0);
 	printf("%s\"%s\"", before, call);
 	before = ", ";
 }

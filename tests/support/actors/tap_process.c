@@ -2,7 +2,7 @@
 /*
  * A process that is in a cgroup and in namespaces of its own and is nobody:
  * prints as JSON what it is, becomes another program with three arguments,
- * which forks once and ends with status 5. What it prints:
+ * which has a child that ends with status 6. What it prints:
  *
  * {"pid": PID, "cgroup": INODE, "ns_mnt": INODE, ... "ns_user": INODE}
  */
@@ -73,5 +73,5 @@ int main(int count, char **words)
 	if (child == 0)
 		_exit(6);
 	waitpid(child, NULL, 0);
-	_exit(5);
+	_exit(0);
 }
