@@ -227,6 +227,23 @@ static int fill(struct bpf *bpf)
 	return 0;
 }
 
+/*
+ * On riscv64 a function begins with the two instructions that ftrace may patch,
+ * where no kprobe may lie; behind them the arguments are still where they were.
+ */
+static struct bpf_link *attach_one(struct bpf_program *program)
+{
+	struct bpf_link *link = bpf_program__attach(program);
+#if defined(__riscv)
+	const char *section = bpf_program__section_name(program);
+	LIBBPF_OPTS(bpf_kprobe_opts, behind, .offset = 8);
+
+	if (!link && errno == EINVAL && !strncmp(section, "kprobe/", 7))
+		link = bpf_program__attach_kprobe_opts(program, section + 7, &behind);
+#endif
+	return link;
+}
+
 static int attach(struct bpf *bpf)
 {
 	struct bpf_program *program;
@@ -240,7 +257,7 @@ static int attach(struct bpf *bpf)
 			continue;
 		if (bpf->linked == sizeof(bpf->links) / sizeof(*bpf->links))
 			return -E2BIG;
-		link = bpf_program__attach(program);
+		link = attach_one(program);
 		if (!link)
 			return -errno;
 		bpf->links[bpf->linked++] = link;

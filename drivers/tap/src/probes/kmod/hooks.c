@@ -13,6 +13,12 @@
 #include "tap.h"
 
 /*
+ * On riscv64 a function begins with the two instructions that ftrace may patch,
+ * where no kprobe may lie; behind them the arguments are still where they were.
+ */
+#define BEHIND_FTRACE 8
+
+/*
  * A name that the kernel has copied and now acts on. A look-up that is tried
  * again (ESTALE) is the same name in the same function; the same address alone
  * can be another name, if the first was freed.
@@ -75,16 +81,24 @@ static struct {
 	{ "security_socket_connect", on_address },
 };
 
+static int hook_at(unsigned int i, unsigned int offset)
+{
+	memset(&hooks[i].probe, 0, sizeof(hooks[i].probe));
+	hooks[i].probe.symbol_name = hooks[i].function;
+	hooks[i].probe.offset = offset;
+	hooks[i].probe.pre_handler = hooks[i].handler;
+	return register_kprobe(&hooks[i].probe);
+}
+
 int tap_hooks_register(void)
 {
 	unsigned int i;
 	int error;
 
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
-		memset(&hooks[i].probe, 0, sizeof(hooks[i].probe));
-		hooks[i].probe.symbol_name = hooks[i].function;
-		hooks[i].probe.pre_handler = hooks[i].handler;
-		error = register_kprobe(&hooks[i].probe);
+		error = hook_at(i, 0);
+		if (IS_ENABLED(CONFIG_RISCV) && error == -EINVAL)
+			error = hook_at(i, BEHIND_FTRACE);
 		hooks[i].there = !error;
 		/* No such function, or none that can be probed: it does without. */
 		if (error && error != -ENOENT && error != -EINVAL) {
