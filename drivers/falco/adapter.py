@@ -29,7 +29,7 @@ class SysdigAdapter:
     """Maps sysdig's fields to the lab's events."""
 
     def __init__(self) -> None:
-        self._entered: dict[int, tuple[str, dict[str, Value]]] = {}
+        self._entered: dict[tuple[int, str], dict[str, Value]] = {}
 
     def event(self, line: bytes) -> Event | None:
         """The event in one line; None for enters, and for the few that say nothing of a call (drop markers, container
@@ -44,9 +44,10 @@ class SysdigAdapter:
         if fields.get("evt.dir") == ">" and kind not in _ALONE:
             if len(self._entered) >= _MOST_OPEN:
                 del self._entered[next(iter(self._entered))]
-            self._entered[tid] = kind, params
+            self._entered[tid, kind] = params
             return None
-        entered, before = self._entered.pop(tid, (kind, {}))
+        # By its kind: a thread is switched away from, which is an enter too, within a call.
+        entered = self._entered.pop((tid, kind), {})
         return Event(
             type=kind,
             ts=int(fields["evt.rawtime"]),
@@ -57,7 +58,7 @@ class SysdigAdapter:
             comm=_bytes(fields.get("proc.name")) or b"",
             exe=_bytes(fields.get("proc.exepath")) or b"",
             result=fields.get("evt.rawres"),
-            params={**before, **params} if entered == kind else params,
+            params={**entered, **params},
         )
 
     def counters(self, said: bytes) -> Counters | None:

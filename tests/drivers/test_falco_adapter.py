@@ -75,6 +75,7 @@ def test_an_enter_is_no_event_and_what_only_it_says_is_the_exits() -> None:
     entered = {**EXECVE, "evt.dir": ">", "evt.rawres": None, "evt.arg.filename": "/usr/bin/cat", "evt.arg.exe": "old"}
     assert adapter.event(line(entered)) is None
     assert adapter.event(line(OPENAT, thread__tid=191)) is not None, "another thread's"
+    assert adapter.event(line(OPENAT, evt__dir=">", evt__type="switch")) is None, "in the middle of the call"
     event = adapter.event(line(EXECVE))
     assert event is not None
     assert (event["filename"], event["exe"]) == (b"/usr/bin/cat", b"/usr/bin/cat")
