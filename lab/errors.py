@@ -29,6 +29,11 @@ class LabError(Exception):
         self.hint = hint
         self.log = log
 
+    @property
+    def sentence(self) -> str:
+        """What happened, without what was quoted below it."""
+        return self.what.partition("\n")[0]
+
     def __str__(self) -> str:
         parts = [self.what]
         if self.hint:
@@ -88,6 +93,10 @@ class MachineLostError(LabError):
     """A guest died or hung: its verdict is never a pass and never a failure of the driver."""
 
     exit_code = ExitCode.MACHINE_LOST
+
+
+class KnownGapError(LabError):
+    """A driver did not build, as its manifest says: an expected failure."""
 
 
 class UnsupportedError(LabError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -192,6 +193,7 @@ def _run_logged(
 def run_shown(argv: Sequence[str], *, deadline: float, log: Path, output: Callable[[bytes], None]) -> Completed:
     """As `run` with `log` and without `check`; what is printed goes to `output` too, as it comes."""
     words = tuple(argv)
+    end = time.monotonic() + deadline
     with log.open("ab") as stream:
         start = stream.tell()
         process = subprocess.Popen(
@@ -202,31 +204,16 @@ def run_shown(argv: Sequence[str], *, deadline: float, log: Path, output: Callab
             env=_environment(None),
             start_new_session=True,
         )
-        pipe = cast(IO[bytes], process.stdout)
-
-        def copy() -> None:
-            while data := os.read(pipe.fileno(), 1 << 16):
-                stream.write(data)
-                with suppress(OSError):  # nobody looks any more; the log goes on
-                    output(data)
-
-        copier = threading.Thread(target=copy, name="output", daemon=True)
-        copier.start()
-        timer = threading.Timer(deadline, os.killpg, (process.pid, 9))
-        timer.start()
+        pipe, ended = cast(IO[bytes], process.stdout), os.pidfd_open(process.pid)
         try:
-            copier.join()
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            in_time = _copied(pipe.fileno(), stream, output, end) and _readable(ended, end)
         finally:
-            late = not timer.is_alive()
-            timer.cancel()
-            timer.join()
             # Nobody has waited for it yet, so its number is nobody else's.
             os.killpg(process.pid, 9)
-            copier.join()
+            os.close(ended)
             pipe.close()
             process.wait()
-    if late and process.returncode == -9:
+    if not in_time:
         raise DeadlineError(f"{Path(words[0]).name} did not end within {deadline:g} s")
     return Completed(words, process.returncode, log.read_bytes()[start:], b"")
 
@@ -246,6 +233,25 @@ def interact(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
     finally:
         signal.signal(signal.SIGINT, before)
     return status if status >= 0 else 128 - status
+
+
+def _copied(pipe: int, stream: IO[bytes], output: Callable[[bytes], None], end: float) -> bool:
+    """Copy what comes through the pipe until nobody can write to it any more; False when that is not before `end`."""
+    while _readable(pipe, end):
+        data = os.read(pipe, 1 << 16)
+        if not data:
+            return True
+        stream.write(data)
+        with suppress(OSError):  # nobody looks any more; the log goes on
+            output(data)
+    return False
+
+
+def _readable(descriptor: int, end: float) -> bool:
+    """Whether it can be read, or has ended, before `end`."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
 
 
 def spawn(

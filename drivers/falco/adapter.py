@@ -1,7 +1,8 @@
 """Reads `sysdig -j` as this driver's manifest calls it.
 
 Enter events are merged by sysdig into the exit's fields: `evt.arg.*` is what the exit event says, and the process's
-fields are libsinsp's own conclusions.
+fields are libsinsp's own conclusions. That of 2022 prints them as events of their own; what only they say (execve's
+filename) is added to the exit here.
 """
 
 from __future__ import annotations
@@ -18,31 +19,46 @@ _STRINGS = ("name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "t
 _NUMBERS = ("status", "ret")
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
+# Events that have no exit.
+_ALONE = frozenset({"procexit"})
+# Calls whose exit is not read yet: one a thread, but threads may end in them.
+_MOST_OPEN = 4096
 
 
 class SysdigAdapter:
     """Maps sysdig's fields to the lab's events."""
 
+    def __init__(self) -> None:
+        self._entered: dict[tuple[int, str], dict[str, Value]] = {}
+
     def event(self, line: bytes) -> Event | None:
-        """The event in one line; None for the few that say nothing of a call (drop markers, container events)."""
+        """The event in one line; None for enters, and for the few that say nothing of a call (drop markers, container
+        events)."""
         # sysdig prints a guest's strings as their bytes are: what is no UTF-8 goes through to `_bytes` and back.
         fields: Any = json.loads(line.decode("utf-8", "surrogateescape"))
         if not isinstance(fields, dict):
             raise ValueError("it is no JSON object")
         if fields.get("thread.tid") is None:
             return None
-        kind = fields["evt.type"]
+        kind, tid, params = fields["evt.type"], int(fields["thread.tid"]), _params(fields)
+        if fields.get("evt.dir") == ">" and kind not in _ALONE:
+            if len(self._entered) >= _MOST_OPEN:
+                del self._entered[next(iter(self._entered))]
+            self._entered[tid, kind] = params
+            return None
+        # By its kind: a thread is switched away from, which is an enter too, within a call.
+        entered = self._entered.pop((tid, kind), {})
         return Event(
             type=kind,
             ts=int(fields["evt.rawtime"]),
             cpu=int(fields["evt.cpu"]),
-            tid=int(fields["thread.tid"]),
+            tid=tid,
             pid=_number(fields.get("proc.pid")),
             ppid=_number(fields.get("proc.ppid")),
             comm=_bytes(fields.get("proc.name")) or b"",
             exe=_bytes(fields.get("proc.exepath")) or b"",
             result=fields.get("evt.rawres"),
-            params=_params(fields),
+            params={**entered, **params},
         )
 
     def counters(self, said: bytes) -> Counters | None:

@@ -149,7 +149,7 @@ def events_header(description: Description) -> str:
 
 
 def version_header(description: Description) -> str:
-    """tap_version.h: of the probes, or what the reader reads."""
+    """tap_version.h: of the probes, and what the reader reads."""
     lines = [
         "/* SPDX-License-Identifier: GPL-2.0-only */",
         f"/* {_BANNER} */",
@@ -240,14 +240,10 @@ def adapter_tables(description: Description) -> str:
 def outputs(folder: Path) -> dict[Path, str]:
     """Every generated file with what it shall hold."""
     description = Description.read(folder)
-    # The reader is built by itself, from its own folder.
-    copies = {folder / "reader" / name: (folder / "src" / name).read_text() for name in ("tap_wire.h", "tap_arch.h")}
     return {
-        **copies,
-        folder / "src/tap_calls.h": events_header(description),
-        folder / "src/tap_version.h": version_header(description),
-        folder / "reader/tap_version.h": version_header(description),
-        folder / "reader/tap_names.h": reader_header(description),
+        folder / "src/probes/tap_calls.h": events_header(description),
+        folder / "src/probes/tap_version.h": version_header(description),
+        folder / "src/reader/tap_names.h": reader_header(description),
         folder / "tables.py": adapter_tables(description),
     }
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from lab import process
 from lab.arches import Arch
 from lab.archives import aptconf, failures, release
-from lab.archives.suites import Suite
+from lab.archives.failures import HalfUpdatedError
+from lab.archives.suites import Suite, other_name
 from lab.errors import ArchiveError, RequestError
 from lab.process import ProgramFailedError
 from lab.settings import Settings
@@ -83,9 +84,14 @@ def extract_root(
     aptconf.demand_online(settings, f"a root of {recipe.suites[0].name} with {', '.join(recipe.packages)}")
     words = [f"{name}={pin.version}" for name, pin in sorted(pins.items())] or list(recipe.packages)
     try:
-        process.run(_argv(recipe, words, folder, settings), deadline=_DEADLINE, log=log)
-    except ProgramFailedError as error:
-        raise _failure(error, recipe, log, pinned=bool(pins)) from error
+        _run(recipe, words, folder, settings, log)
+    except HalfUpdatedError as error:
+        other = _otherwise(recipe)
+        if other == recipe:
+            raise
+        notice(f"{error.what}; trying it as {', '.join(suite.name for suite in other.suites)}")
+        _clear(folder)
+        _run(other, words, folder, settings, log)
     for path in sorted((folder / "var/lib/apt/lists").glob("*_InRelease")):
         if warning := release.expiry_notice(path, release.suite_of(path)):
             notice(warning)
@@ -95,6 +101,29 @@ def extract_root(
     _tidy(folder)
     _complete(folder)
     return Extracted(packages)
+
+
+def _run(recipe: RootRecipe, words: Sequence[str], folder: Path, settings: Settings, log: Path) -> None:
+    try:
+        process.run(_argv(recipe, words, folder, settings), deadline=_DEADLINE, log=log)
+    except ProgramFailedError as error:
+        raise _failure(error, recipe, log, pinned=words != list(recipe.packages)) from error
+
+
+def _otherwise(recipe: RootRecipe) -> RootRecipe:
+    """The same packages from the same suites by their other names: a mirror may be half updated under one name and
+    whole under the other."""
+    suites = tuple(replace(suite, name=other_name(suite.name) or suite.name) for suite in recipe.suites)
+    return replace(recipe, suites=suites)
+
+
+def _clear(folder: Path) -> None:
+    """Empty it of what a failed extraction left."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _failure(error: ProgramFailedError, recipe: RootRecipe, log: Path, *, pinned: bool) -> ArchiveError:

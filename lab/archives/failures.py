@@ -55,6 +55,10 @@ class UnavailableError(ArchiveError):
     """
 
 
+class HalfUpdatedError(UnavailableError):
+    """An archive's lists are not those that its signed InRelease names: so while a mirror is updated."""
+
+
 class ExpiredError(UnavailableError):
     """An archive is past its Valid-Until: what it said before is not better."""
 
@@ -113,7 +117,7 @@ def _mismatch(name: str, uri: str, output: str, log: Path | None) -> ArchiveErro
     if all("/dists/" in address for address, _ in wrong):
         reason = reason.removesuffix(" Mirror sync in progress?").rstrip(".")
         what = f"the archive of {name} at {uri} is half updated ({reason})"
-        return UnavailableError(what, hint="try again later, or another mirror", log=log)
+        return HalfUpdatedError(what, hint="try again later, or another mirror", log=log)
     return ArchiveError(f"{Path(file).name} was refused: {reason}", hint="try another mirror", log=log)
 
 

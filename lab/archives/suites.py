@@ -152,6 +152,13 @@ def family_names(name: str) -> tuple[str, ...]:
     return (name, "sid") if name == "experimental" else (name,)
 
 
+def other_name(name: str) -> str:
+    """The other name of suite `name` in the archive ("stable" of "trixie", and back); empty when there is none."""
+    aliases = dict(DEBIAN.aliases)
+    codenames = {codename: alias for alias, codename in aliases.items()}
+    return aliases.get(name) or codenames.get(name, "")
+
+
 def compilers_suite(name: str) -> str:
     """The suite whose compilers the kernels of suite `name` were built with: its own release."""
     for part in (SECURITY, _BACKPORTS, _UPDATES):

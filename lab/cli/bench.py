@@ -1,4 +1,4 @@
-"""`lab bench`: how quick a fork is on this machine, beside a cold boot and beside virtme-ng."""
+"""`lab bench`: how quick a fork is on this machine, beside a cold boot and beside virtme-ng; or what a driver bears."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 
 import click
 
-from lab.bench import host, report, virtme
+from lab.bench import flood_report, host, report, virtme
+from lab.bench.flood import Flood, Floods
 from lab.bench.measure import Bench
 from lab.bench.report import Findings
 from lab.bench.virtme import Virtme, VirtmeGuest
 from lab.cli.context import Wanted, cell_options, notice
 from lab.drivers.manifest import default_driver
-from lab.errors import HostError
+from lab.errors import ExitCode, HostError
 from lab.machines.spec import MachineSpec
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
 from lab.settings import Settings
 
 _MAX_REPEAT = 1000
+_MAX_CALLS = 200_000  # what their events are as text must fit into what the lab takes of a guest
 _STDOUT = Path("-")
 
 
@@ -35,16 +37,27 @@ _STDOUT = Path("-")
     "--virtme", "with_virtme", is_flag=True, help="Also virtme-ng on the same kernel, one with 9p (6.12-full)."
 )
 @click.option(
+    "--events",
+    "calls",
+    type=click.IntRange(1, _MAX_CALLS),
+    metavar="CALLS",
+    help="What the driver bears instead: so many calls as fast as they can be made, and how many were reported.",
+)
+@click.option(
     "--json",
     "output",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write it all there, every sample; - prints that instead of the table.",
 )
 @click.pass_obj
-def bench(settings: Settings, wanted: Wanted, repeat: int, with_virtme: bool, output: Path | None) -> None:
+def bench(
+    settings: Settings, wanted: Wanted, repeat: int, with_virtme: bool, calls: int | None, output: Path | None
+) -> int:
     """Measure a fork to its first command's exit code, the driver loaded and its consumer running, a cold boot to the
     same point, the saving of a template, and a fork's memory, in turns. Says so when the machine is busy."""
     cell = replace(wanted, driver=wanted.driver or settings.driver or default_driver()).cell(settings)
+    if calls is not None:
+        return _flood(Lab(settings, notice), cell, calls, repeat, output)
     rival = virtme.find(cell.arch) if with_virtme else None
     if output is not None:
         _write(output, "")  # now, not when all has been measured
@@ -53,6 +66,23 @@ def bench(settings: Settings, wanted: Wanted, repeat: int, with_virtme: bool, ou
         _write(output, report.as_json(found) + "\n")
     if output != _STDOUT:
         report.show(found)
+    return ExitCode.OK
+
+
+def _flood(lab: Lab, cell: Cell, calls: int, repeat: int, output: Path | None) -> int:
+    """The status is 1 when something was lost in silence."""
+    prepared = lab.prepare(cell)
+    versions = {"lab": version("kernel-lab"), **prepared.versions()}
+    if output is not None:
+        _write(output, "")
+    floods: list[Flood] = Floods(lab, prepared, calls, notice).run(repeat)
+    facts = {"calls": calls, "repeat": repeat, "versions": versions, "guest": _guest(lab.spec(prepared))}
+    if output is not None:
+        _write(output, flood_report.as_json(floods, facts) + "\n")
+    if output != _STDOUT:
+        kernel = prepared.kernel.release
+        flood_report.show(floods, f"{cell.slug}: kernel {kernel}, {calls} calls, {repeat} time(s)")
+    return ExitCode.CHECK_FAILED if any(flood.silent for flood in floods) else ExitCode.OK
 
 
 def _measure(lab: Lab, cell: Cell, repeat: int, rival: Virtme | None) -> Findings:

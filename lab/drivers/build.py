@@ -11,19 +11,20 @@ from typing import Any
 
 from debian.debian_support import Version
 
-from lab.drivers.artifact import demand_arch
+from lab.drivers.artifact import demand_fitting
 from lab.drivers.bpf import COMPILERS, build_core, build_legacy
+from lab.drivers.gaps import build_gap
 from lab.drivers.kbuild import build_module
 from lab.drivers.manifest import DriverMode
 from lab.drivers.reader import build_reader
 from lab.drivers.sources import Tree, driver_sources
 from lab.drivers.work import Output, Work, compiler_package
-from lab.errors import UnsupportedError
+from lab.errors import BuildError, KnownGapError, UnsupportedError
 from lab.images.builder import Builder, builder_root
 from lab.kernels.headers import BuildTree, build_tree
 from lab.kernels.kernel import Kernel
 from lab.settings import Settings
-from lab.store import Store, content_digest, file_digest, key_of
+from lab.store import Entry, Store, content_digest, file_digest, key_of
 
 _AGAINST_HEADERS = frozenset({"kbuild", "legacy-bpf"})
 
@@ -67,7 +68,7 @@ def demand_supported(driver: DriverMode, kernel: Kernel) -> None:
     if driver.mode.build in _AGAINST_HEADERS and kernel.headers is None:
         raise UnsupportedError(f"{kernel.no_headers}: nothing can be compiled for it")
     if driver.artifact:
-        demand_arch(driver.artifact, kernel.arch, driver.name)
+        demand_fitting(driver.artifact, kernel, driver.name)
 
 
 def build_driver(
@@ -81,7 +82,8 @@ def build_driver(
     """The driver built for that kernel, from the store when nothing that goes into it changed; `output` gets what the
     compilers print.
 
-    UnsupportedError when it cannot be; BuildError with the compiler's first error, its log kept in the store.
+    UnsupportedError when it cannot be; BuildError with the compiler's first error, its log kept in the store;
+    KnownGapError when it is the one that the manifest expects.
     """
     demand_supported(driver, kernel)
     lab = _Lab(store, settings, notice, output)
@@ -124,9 +126,27 @@ def _built(driver: DriverMode, kernel: Kernel, lab: _Lab) -> DriverBuild:
         shutil.rmtree(work.place)
         return {**sources.provenance, "kernel": kernel.release, "compiler": _compiler(builder, driver)}
 
-    entry = lab.store.get("driver", inputs, fill)
+    entry = as_expected(driver, kernel, lambda: lab.store.get("driver", inputs, fill))
     files = {"module" if driver.mode.module else "object": entry.files / made}
     return DriverBuild(driver, files, entry.key, entry.provenance)
+
+
+def as_expected(driver: DriverMode, kernel: Kernel, build: Callable[[], Entry]) -> Entry:
+    """What the manifest says of it being built for that kernel is a strict expectation; not of sources or options that
+    it does not know."""
+    gap = None if driver.source or driver.options else build_gap(driver.mode.gaps, kernel)
+    try:
+        entry = build()
+    except BuildError as error:
+        if gap and gap.build in error.what:
+            raise KnownGapError(f"{error.what} ({gap.text})", log=error.log) from error
+        raise
+    if gap:
+        raise BuildError(
+            f"the manifest of {driver.name} lists that it does not build for {kernel.release}, and it does: {gap.text}",
+            hint="take the gap out of driver.toml, or narrow it to the kernels and architectures that have it",
+        )
+    return entry
 
 
 def _make(work: Work) -> None:

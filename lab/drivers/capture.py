@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from lab.drivers.deploy import Deployment
 from lab.drivers.event import Counters, Event
 from lab.drivers.expect import Expectations
-from lab.drivers.marks import Stream, mark_until_seen
+from lab.drivers.marks import GONE, Stream, mark_until_seen
 from lab.errors import ConsumerError
 
 # Seconds on hardware.
 _END_DEADLINE = 5.0
+_SILENT = "the driver, or what reads it, stopped on the way: the bundle has the events until then"
 
 
 @dataclass
@@ -77,4 +78,5 @@ class Events:
             return
         fault = self._deployment.consumer_fault()
         why = f"its consumer ended: {fault}" if fault else stream.missing(prefix, cpus)
-        raise ConsumerError(f"{self._deployment.build.driver.name} did not report the end of the capture: {why}")
+        what = f"{self._deployment.build.driver.name} did not report the end of the capture: {why}"
+        raise ConsumerError(what, hint=GONE if fault else _SILENT)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from lab.drivers.build import DriverBuild
 from lab.drivers.event import Counters, Event
+from lab.drivers.kernellog import KernelLog
 from lab.drivers.manifest import Adapter, DriverMode
 from lab.drivers.marks import Stream, mark_until_seen
 from lab.drivers.schema import Consumer, Mode
-from lab.drivers.words import how_it_ended
-from lab.errors import CommandTimeoutError, ConsumerError, LoadError
-from lab.evidence.printk import parse_console
-from lab.evidence.splats import find_splats, unexpected
+from lab.drivers.words import how_it_ended, trimmed
+from lab.errors import CommandTimeoutError, ConsumerError, LoadError, MachineLostError
 from lab.images.cpio import CpioFile
 from lab.machines.machine import PAYLOAD, Machine
 
-_LOG_LINES = 8
 _LOAD_DEADLINE = 20.0
 _STOP_DEADLINE = 10.0
 _PORT = "/dev/virtio-ports/lab.events"
@@ -28,6 +27,10 @@ _SAID = f"{PAYLOAD}/consumer.said"
 _PID = f"{PAYLOAD}/consumer.pid"
 _CLOCK = f"{PAYLOAD}/bin/lab-clock"
 _PROGRAMS = frozenset({"program", "artifact"})
+_NOT_LOADED = "mend the driver, or `load` and `check` in its driver.toml; a scenario's bundle has the whole kernel log"
+_NOT_UNLOADED = "mend the driver, which something holds or which never lets go, or `unload` in its driver.toml"
+_NO_END = "it must end on SIGINT: correct `consumer.command` in driver.toml (behind a shell, `exec` the program)"
+_NO_COUNTERS = "it must print them on standard error, in whole lines: correct `consumer.counters` in driver.toml"
 # The consumer's own shell: it writes the consumer's number down, and at its end how it ended, behind what it said.
 # $1 is the pid file, $2 standard error's file, $3 the port, the rest the command. env: what a shell starts with & would
 # ignore SIGINT, by which a consumer is ended.
@@ -116,23 +119,21 @@ class Deployment:
     def load(self) -> None:
         """Load the driver and check that it is there; LoadError quotes the command and the kernel's last lines.
 
-        Where the consumer loads it, it is there when the consumer reports every CPU's events.
+        Where the consumer loads it, it is there when the consumer reports every CPU's events. MachineLostError names
+        the driver when the guest dies of it.
         """
-        for command in (*self.mode.load, *self.mode.check):
-            self._demand(command, "does not load")
-        if not self.mode.loads_itself:
-            return
-        try:
-            self.begin()
-        except ConsumerError as error:
-            name, arch = self.build.driver.name, self.machine.spec.arch.name
-            raise LoadError(f"{name} does not load on {arch}: {error.what}\n{self._kernel_said()}") from error
+        with self._blaming("does not load", _NOT_LOADED):
+            for command in (*self.mode.load, *self.mode.check):
+                self._demand(command)
+            if self.mode.loads_itself:
+                self.begin()
 
     def unload(self) -> None:
-        """Unload the driver, its consumer stopped first; LoadError as in `load`."""
+        """Unload the driver, its consumer stopped first; errors as in `load`."""
         self.stop_consumer()
-        for command in self.mode.unload:
-            self._demand(command, "cannot be unloaded")
+        with self._blaming("cannot be unloaded", _NOT_UNLOADED):
+            for command in self.mode.unload:
+                self._demand(command)
 
     def loaded(self) -> bool:
         """Whether the kernel lists the module; of a driver without one, whether its checks succeed; of one that its
@@ -162,13 +163,13 @@ class Deployment:
         if not self._consuming:
             return None
         self._consuming = False
-        return self.adapter.counters(self._ask(_STOP, "did not end when it was interrupted"))
+        return self.adapter.counters(self._ask(_STOP, "did not end when it was interrupted", _NO_END))
 
     def counters(self) -> Counters | None:
         """What the driver has counted until now, where its consumer can tell and go on; None where it cannot."""
         if self.consumer.counters == "at-end":
             return None
-        return self.adapter.counters(self._ask(_TELL, "did not tell the driver's counters on SIGUSR1"))
+        return self.adapter.counters(self._ask(_TELL, "did not tell the driver's counters on SIGUSR1", _NO_COUNTERS))
 
     def final_counters(self, before: Counters | None) -> Counters | None:
         """What the driver counted since `before`; of a consumer that tells at its end only, since its start, and then
@@ -205,32 +206,33 @@ class Deployment:
         done = self.machine.run([f"{PAYLOAD}/bin/lab-sentinel", prefix])
         return [int(word) for word in done.stdout.split()]
 
-    def _demand(self, command: Sequence[str], what: str) -> None:
+    @contextlib.contextmanager
+    def _blaming(self, what: str, hint: str) -> Iterator[None]:
+        """Make what fails in the block an error that says that the driver `what`, and what the kernel said."""
+        log = KernelLog(self.machine)
+        blamed = f"{self.build.driver.name} {what} on {self.machine.spec.arch.name}"
+        try:
+            yield
+        except (LoadError, ConsumerError, CommandTimeoutError) as error:
+            raise LoadError(f"{blamed}: {error.what}{log.said()}", hint=error.hint or hint) from error
+        except MachineLostError as error:
+            raise MachineLostError(f"{blamed}: {error.what}", hint=error.hint or hint) from error
+
+    def _demand(self, command: Sequence[str]) -> None:
         argv = self._filled(command)
         result = self.machine.run(argv, check=False, deadline=_LOAD_DEADLINE)
-        if result.status == 0:
-            return
-        said = (result.stdout + result.stderr).decode(errors="replace").strip()
-        raise LoadError(
-            f"{self.build.driver.name} {what} on {self.machine.spec.arch.name}: {shlex.join(argv)} ended with status "
-            f"{result.status}: {said}\n{self._kernel_said()}"
-        )
+        if result.status != 0:
+            said = trimmed((result.stdout + result.stderr).decode(errors="replace"))
+            raise LoadError(f"{shlex.join(argv)} {result.ended}" + (f": {said}" if said else ""))
 
-    def _ask(self, script: str, fault: str) -> bytes:
+    def _ask(self, script: str, fault: str, hint: str) -> bytes:
         try:
             return self.machine.run(
                 ["sh", "-c", script, "sh", _PID, _SAID], check=False, deadline=_STOP_DEADLINE
             ).stdout
         except CommandTimeoutError as error:
             within = f"within {self.machine.scaled(_STOP_DEADLINE):.0f} s"
-            raise ConsumerError(f"the consumer of {self.build.driver.name} {fault} {within}") from error
-
-    def _kernel_said(self) -> str:
-        """The kernel's last lines, and before them what it complained of."""
-        log = self.machine.run(["dmesg"], check=False).stdout
-        lines = log.decode(errors="replace").splitlines()[-_LOG_LINES:]
-        splats = [f"The kernel complained: {splat.title}" for splat in unexpected(find_splats(parse_console(log)))]
-        return "\n".join([*splats[:1], "The kernel's last lines:", *(f"  {line}" for line in lines)])
+            raise ConsumerError(f"the consumer of {self.build.driver.name} {fault} {within}", hint=hint) from error
 
     def _filled(self, command: Sequence[str]) -> list[str]:
         places = {f"{{{word}}}": f"{PAYLOAD}/driver/{_name_of(self.build, word)}" for word in self.build.files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from lab.drivers.event import Counters, Event, Value
@@ -69,11 +70,20 @@ class Expectations:
         # An event of another type is no near miss, only noise.
         alike = [event for event in self.events if "type" not in differences(event, expected)]
         fewest = min((len(differences(event, expected)) for event in alike), default=0)
-        nearest = [event for event in alike if len(differences(event, expected)) == fewest]
+        nearest = _varied([event for event in alike if len(differences(event, expected)) == fewest], expected)
         for event in nearest[:_SHOWN]:
             wrong = ", ".join(f"{name}={_plain(event.value(name))}" for name in differences(event, expected))
             text += f"; the nearest has {wrong}: {_show_event(event)}"
         return text
+
+
+def _varied(events: list[Event], expected: dict[str, Any]) -> list[Event]:
+    """One of each way to differ first: of many that differ alike, the first few would hide the others."""
+    kinds: dict[tuple[str, ...], list[Event]] = {}
+    for event in events:
+        kinds.setdefault(tuple(differences(event, expected)), []).append(event)
+    rounds = zip_longest(*kinds.values())
+    return [event for events_of in rounds for event in events_of if event is not None]
 
 
 def differences(event: Event, expected: dict[str, Any]) -> list[str]:

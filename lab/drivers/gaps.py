@@ -13,7 +13,16 @@ def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Collection[str], kerne
     """The gap that a scenario (its function's name, and the calls and events it is about) falls into on that kernel."""
     for gap in gaps:
         concerns = gap.scenario == scenario if gap.scenario else gap.event in subjects
-        there = not gap.kernels or parse_several(gap.kernels).admits(kernel.series)
-        if concerns and there and (not gap.arches or kernel.arch.name in gap.arches):
+        if concerns and _is_there(gap, kernel):
             return gap
     return None
+
+
+def build_gap(gaps: Sequence[Gap], kernel: Kernel) -> Gap | None:
+    """The gap that says that the driver does not build for that kernel."""
+    return next((gap for gap in gaps if gap.build and _is_there(gap, kernel)), None)
+
+
+def _is_there(gap: Gap, kernel: Kernel) -> bool:
+    there = not gap.kernels or parse_several(gap.kernels).admits(kernel.series)
+    return there and (not gap.arches or kernel.arch.name in gap.arches)

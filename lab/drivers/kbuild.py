@@ -12,7 +12,8 @@ from lab.kernels.headers import BuildTree
 def build_module(work: Work, tree: BuildTree) -> None:
     """Leave the module in the work's folder, and as debug.ko with its debug information."""
     arch = work.kernel.arch
-    words = words_of(make_variables(arch, tree.compiler))
+    # KERNELDIR: what modules' own makefiles call the kernel's tree; here it is not at /lib/modules/RELEASE/build.
+    words = words_of(make_variables(arch, tree.compiler) | {"KERNELDIR": tree.path})
     defines = [f"KCFLAGS={' '.join(work.driver.defines)}"] if work.driver.defines else []
     command = ["make", "-C", tree.path, f"M={work.inside}", "-j2", *words, *defines, "modules"]
     built = work.compile(command, f"{work.driver.mode.module}.ko")

@@ -11,7 +11,8 @@ from typing import Protocol, cast
 
 from lab.drivers import artifact as artifacts
 from lab.drivers.event import Counters, Event
-from lab.drivers.schema import Consumer, Manifest, Mode, read_manifest
+from lab.drivers.parse import read_manifest
+from lab.drivers.schema import Consumer, Manifest, Mode
 from lab.errors import RequestError, UnsupportedError
 from lab.settings import Settings
 
@@ -81,7 +82,8 @@ class DriverMode:
     @property
     def defines(self) -> tuple[str, ...]:
         """What its options give to the compiler."""
-        return tuple(f"-D{word}" for option in self.options for word in self.mode.options[option].defines)
+        chosen = [self.mode.options[option] for option in self.options]
+        return tuple(word for option in chosen for word in (*(f"-D{name}" for name in option.defines), *option.flags))
 
     @property
     def mute(self) -> str:
@@ -148,14 +150,14 @@ def find_driver(request: str, given: Given | None = None) -> DriverMode:
 
 def find_drivers(text: str) -> list[str]:
     """The requests in a comma-separated list, each once: `all` means every mode of the lab's own drivers that needs
-    nothing from the user, NAME:all every such mode of one."""
+    nothing from the user, NAME[@VERSION]:all every such mode of one."""
     found: list[str] = []
     for word in (word.strip() for word in text.split(",")):
         name, _, mode = word.rpartition(":")
         if word == ALL:
             found += [request for path in _own() for request in _every(read_manifest(path), "")]
         elif mode == ALL and name:
-            found += _every(read_manifest(find_manifest(name)), name)
+            found += _every(read_manifest(_parse(word)[0]), name)
         elif word:
             found.append(word)
     return list(dict.fromkeys(found))
@@ -179,7 +181,8 @@ def find_manifest(name: str) -> Path:
     """The manifest of a driver of the lab's, or of somebody else's by its path; RequestError lists what there is."""
     path = Path(name) if name.endswith(".toml") else DRIVERS / name / _MANIFEST
     if not path.is_file():
-        raise RequestError(f"unknown driver {name!r}", hint=_known())
+        what = f"there is no manifest {name}" if name.endswith(".toml") else f"unknown driver {name!r}"
+        raise RequestError(what, hint=_known())
     return path
 
 

@@ -16,6 +16,8 @@ from lab.errors import ConsumerError
 if TYPE_CHECKING:
     from lab.drivers.deploy import Deployment
 
+GONE = "run what `consumer.command` in driver.toml says by hand: `lab shell` has the same guest"
+_LINES = "it must print one event a line, and nothing else: correct `consumer.command` in driver.toml"
 _AGAIN = 0.05  # seconds on hardware to wait for a first sentinel before making the next: it may not be read yet
 
 
@@ -32,7 +34,7 @@ class Stream:
 
     def read(self) -> None:
         """Take in what has come since the last look."""
-        lines = self.deployment.machine.events.since(self.start)
+        lines = self._lines()
         self.start += len(lines)
         for line in lines:
             event = self.deployment.event(line) if line.strip() else None
@@ -74,6 +76,15 @@ class Stream:
         begins, ends = ([at for (name, _), at in self.marks.items() if name == prefix] for prefix in (first, last))
         return max(begins, default=None), min(ends, default=None)
 
+    def _lines(self) -> list[bytes]:
+        try:
+            return self.deployment.machine.events.since(self.start)
+        except ConsumerError as error:
+            name = self.deployment.build.driver.name
+            raise ConsumerError(
+                f"the consumer of {name} prints more than is read: {error.what}", hint=_LINES
+            ) from error
+
     def _note(self, event: Event) -> None:
         consumer = self.deployment.consumer
         path = event.params.get(consumer.sentinel_param)
@@ -102,9 +113,14 @@ def mark_until_seen(stream: Stream, prefix: str) -> None:
         if stream.seen(prefix, cpus, machine.scaled(_AGAIN)):
             return
         if fault := deployment.consumer_fault():
-            raise ConsumerError(f"the consumer of {name} ended: {fault}")
+            raise ConsumerError(f"the consumer of {name} ended: {fault}", hint=GONE)
         if time.monotonic() > deadline:
-            raise ConsumerError(f"the consumer of {name} reported nothing: {stream.missing(prefix, cpus)}")
+            types, seconds = " or ".join(deployment.consumer.sentinel), deployment.consumer.starts_within
+            raise ConsumerError(
+                f"the consumer of {name} reported nothing: {stream.missing(prefix, cpus)}",
+                hint=f"it must report each open of a file as {types}, the first within {seconds:g} s on hardware: "
+                "see `consumer` in driver.toml",
+            )
 
 
 def _number(word: bytes) -> int:

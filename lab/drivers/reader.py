@@ -20,6 +20,7 @@ from lab.store import Store, content_digest, key_of
 
 _DEADLINE = 300.0
 _SYSROOT = "/sysroot"
+_MADE = ".program"
 
 
 def build_reader(
@@ -33,47 +34,49 @@ def build_reader(
 ) -> Path:
     """The program, from the store when nothing that goes into it changed; BuildError quotes the first error."""
     folder = driver.folder / program.folder
-    cross = arch != host()
-    builder = builder_root(
-        "programs", store, settings, notice, extra=(arch.cross_package("gcc"),) if cross else ("gcc",)
-    )
+    compiler = (arch.cross_package("gcc"),) if arch != host() else ("gcc",)
+    builder = builder_root("programs", store, settings, notice, extra=compiler)
     target = sysroot(arch, program.packages, store, settings, notice)
-    sources = _sources(driver, program)
+    words = _words(driver, program, arch)
     inputs = {
         "name": f"{driver.manifest.name}/{program.folder}",
         "folder": content_digest(folder),
-        "program": program.model_dump(mode="json"),
+        "command": words,
         "builder": builder.key,
         "sysroot": target.key,
-        "arch": arch.name,
-        "layout": 1,
+        "layout": 2,
     }
 
     def fill(place: Path) -> dict[str, Any]:
-        notice(f"building {program.folder} of {driver.name} for {arch.name}")
+        what = f"{program.folder} of {driver.name}"
+        notice(f"building {what} for {arch.name}")
         log = store.state("logs") / f"program-{key_of(inputs)}.log"
         log.unlink(missing_ok=True)
         work = place / "build"
         shutil.copytree(folder, work)
-        compiler = f"{arch.prefix if cross else ''}gcc"
-        includes = [f"-I{path}" for path in (".", *program.include)]
-        libraries = [f"-l{name}" for name in program.libraries]
-        root = f"--sysroot={_SYSROOT}"
-        command = [compiler, root, *FLAGS, *includes, "-o", "/build/.program", *sources, *libraries]
         mounts = {_SYSROOT: target.root}
-        done = builder.run(command, work=work, deadline=_DEADLINE, log=log, mounts=mounts, output=output)
+        done = builder.run(words, work=work, deadline=_DEADLINE, log=log, mounts=mounts, output=output)
         if done.status != 0:
-            raise BuildError(
-                f"the program {program.folder} of {driver.name} does not build for {arch.name}: "
-                f"{first_error(done.text)}",
-                hint="read the log",
-                log=log,
-            )
-        shutil.move(work / ".program", place / "program")
+            why = f"the program {what} does not build for {arch.name}: {first_error(done.text)}"
+            raise BuildError(why, hint="read the log", log=log)
+        shutil.move(work / _MADE, place / "program")
         shutil.rmtree(work)
-        return {"compiler": compiler}
+        return {"compiler": words[0]}
 
     return store.get("program", inputs, fill).files / "program"
+
+
+def _words(driver: DriverMode, program: Program, arch: Arch) -> list[str]:
+    """The compiler's command line, in the folder of the program."""
+    return [
+        f"{arch.prefix if arch != host() else ''}gcc",
+        f"--sysroot={_SYSROOT}",
+        *FLAGS,
+        *(f"-I{path}" for path in (".", *program.include)),
+        *("-o", _MADE),
+        *_sources(driver, program),
+        *(f"-l{name}" for name in program.libraries),
+    ]
 
 
 def _sources(driver: DriverMode, program: Program) -> list[str]:

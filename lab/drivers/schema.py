@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lab.errors import RequestError
 from lab.kernels.request import parse_several
@@ -19,6 +17,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Number = Annotated[str, Field(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
 Define = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(=[A-Za-z0-9_.-]+)?$")]
+Flag = Annotated[str, Field(pattern=r"^-[fW][a-z0-9-]+(=[a-z0-9-]+)?$")]
 Command = tuple[str, ...]
 
 # {module} in a command is where it lies in the guest; so are the others.
@@ -97,22 +96,31 @@ class Artifact(BaseModel):
 
 
 class Option(BaseModel):
-    """A way of building it otherwise: `defines` are given to the compiler as -D words."""
+    """A way of building it otherwise: `defines` are given to the compiler as -D words, `flags` as they are."""
 
     model_config = _STRICT
 
-    defines: tuple[Define, ...] = Field(min_length=1)
+    defines: tuple[Define, ...] = ()
+    flags: tuple[Flag, ...] = ()
     description: str = ""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.defines and not self.flags:
+            raise ValueError("an option has defines, flags or both")
+        return self
 
 
 class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name), or of every scenario that is
-    about that system call or event; on those kernels and architectures, or on all."""
+    about that system call or event, or to build at all, with that text in the compiler's first error; on those kernels
+    and architectures, or on all."""
 
     model_config = _STRICT
 
     scenario: str = ""
     event: str = ""
+    build: str = ""
     why: str = Field(min_length=1)
     upstream: str = ""
     kernels: str = Field("", description="a range of series: '>=6.1,<7'")
@@ -120,8 +128,8 @@ class Gap(BaseModel):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if bool(self.scenario) == bool(self.event):
-            raise ValueError("a gap is of a scenario or of an event, one of the two")
+        if [bool(self.scenario), bool(self.event), bool(self.build)].count(True) != 1:
+            raise ValueError("a gap is of a scenario, of an event or of the build, one of the three")
         if self.kernels:
             try:
                 parse_several(self.kernels)
@@ -242,41 +250,6 @@ class Manifest(BaseModel):
         for change in changes:
             values = _merged(values, change)
         return Mode.model_validate(values)
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest in that file; RequestError says which key is wrong."""
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text())
-        manifest = Manifest.model_validate(values)
-        for mode in manifest.modes:
-            _demand_whole(manifest, mode, path)
-    except ValidationError as error:
-        raise _wrong(path, (), error) from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"manifest {path} cannot be read: {error}", hint="correct the file") from error
-    return manifest
-
-
-def _demand_whole(manifest: Manifest, mode: str, path: Path) -> None:
-    """RequestError when a version, or a kind of artifact, makes a mode what none can be."""
-    for version in manifest.versions:
-        try:
-            manifest.mode(mode, version)
-        except ValidationError as error:
-            raise _wrong(path, ("versions", version, "modes", mode), error) from error
-    artifact = manifest.modes[mode].artifact
-    for name, kind in (artifact.kinds if artifact else {}).items():
-        try:
-            manifest.mode(mode, manifest.default_version, kind.consumer)
-        except ValidationError as error:
-            raise _wrong(path, ("modes", mode, "artifact", "kinds", name), error) from error
-
-
-def _wrong(path: Path, place: tuple[str, ...], error: ValidationError) -> RequestError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in (*place, *first["loc"]))
-    return RequestError(f"manifest {path}: {key or 'the whole'}: {first['msg']}", hint="correct that key")
 
 
 def _applicable(common: Mapping[str, Any], mode: Mode) -> dict[str, Any]:

@@ -16,7 +16,13 @@ from lab.store import Store, file_digest
 
 FLAGS = ("-static", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread")
 _DEADLINE = 120.0
-_FIRST_ERROR = re.compile(r"^.*\berror: .*$|^.*undefined reference.*$", re.MULTILINE)
+_STEP_FAILED = re.compile(r"make\[?\d*\]?: \*\*\* ")
+# With a place before it, or a program of the compiler's: makefiles' own helpers say "error" too.
+_FIRST_ERROR = re.compile(
+    r"^.*(?::\d+:|\b(?:clang|gcc|cc1|ld|llc)(?:-\d+)?:) (?:fatal )?error: .*$"
+    r"|^.*undefined reference.*$|^ERROR: modpost: .*$",
+    re.MULTILINE,
+)
 
 
 def build_program(source: Path, arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Path:
@@ -42,10 +48,13 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
 
 
 def first_error(output: str) -> str:
-    """The compiler's or linker's first error in what a build printed; its last line when none is found."""
-    match = _FIRST_ERROR.search(output)
-    if match:
-        return match.group(0).strip()
+    """The compiler's or linker's first error in what a build printed; its last line when none is found.
+
+    Failures that make went on after were probes of what the kernel has: what counts is the last step that failed.
+    """
+    for step in reversed(_STEP_FAILED.split(output)):
+        if match := _FIRST_ERROR.search(step):
+            return match.group(0).strip()
     lines = output.strip().splitlines()
     return lines[-1] if lines else "the build printed nothing"
 

@@ -108,7 +108,7 @@ class Machine:
             raise
         if check and result.status != 0:
             printed = (result.stdout + result.stderr).decode(errors="replace").strip()
-            raise AssertionError(f"{shlex.join(argv)} {_how_it_ended(result.status)} in the guest: {printed}")
+            raise AssertionError(f"{shlex.join(argv)} {result.ended} in the guest: {printed}")
         return result
 
     def write(self, path: str, data: bytes) -> None:
@@ -280,7 +280,3 @@ class Machine:
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_DEADLINE)
-
-
-def _how_it_ended(status: int) -> str:
-    return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,3 +24,11 @@ class Result:
     @property
     def text(self) -> str:
         return self.stdout.decode(errors="replace")
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words."""
+        if self.status >= 0:
+            return f"ended with status {self.status}"
+        name = signal.strsignal(-self.status) if -self.status in signal.valid_signals() else None
+        return f"was ended by signal {-self.status}" + (f" ({name})" if name else "")

@@ -12,6 +12,7 @@ from lab.arches import Arch
 from lab.drivers.manifest import find_driver, find_drivers
 from lab.errors import RequestError
 from lab.kernels import request
+from lab.matrix.runs import finished
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ def cells(kernels: str, arch_names: str, drivers: str, expand: Callable[[str, Ar
         for driver in find_drivers(drivers)
     ]
     return list(dict.fromkeys(found))  # a range may hold what stands beside it
+
+
+def left(chosen: Sequence[Cell], folder: Path) -> list[Cell]:
+    """Those that are not finished in the runs below that folder; RequestError when all are."""
+    done = finished(folder)
+    found = [cell for cell in chosen if cell.slug not in done]
+    if chosen and not found:
+        raise RequestError(
+            f"nothing is left to run: all {len(chosen)} cells are finished in {folder}",
+            hint="without --resume they run again",
+        )
+    return found
 
 
 def demand_one_tree(chosen: Sequence[Cell], tree: Path | None) -> None:

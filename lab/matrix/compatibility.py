@@ -49,13 +49,14 @@ def _boxes(runs: Iterable[Run]) -> list[_Box]:
 
 def _driver(driver: str, boxes: list[_Box]) -> str:
     versions = sorted({box.facts.driver_version for box in boxes if box.facts.driver_version})
+    # A driver whose sources lie in a folder has the tree's own.
+    version = f"Version {', '.join(versions)}" if versions else "Of this tree"
     qemus = sorted({box.facts.qemu for box in boxes if box.facts.qemu})
     columns = [(arch.name, kind) for kind in _ACCELERATIONS for arch in ARCHES]
     notes: list[str] = []
     lines = [
         f"## {driver}\n",
-        f"Version {', '.join(versions) or 'unknown'}; QEMU {', '.join(qemus) or 'unknown'}. "
-        "Numbers in brackets are causes, below.\n",
+        f"{version}; QEMU {', '.join(qemus) or 'unknown'}. Numbers in brackets are causes, below.\n",
         "| kernel | " + " | ".join(f"{arch}, {kind}" for arch, kind in columns) + " |",
         "|---" * (len(columns) + 1) + "|",
     ]

@@ -69,7 +69,7 @@ class Forks:
             except TemplateError as error:
                 known = error
             except _GUESTS_FAULT as error:
-                known = NoTemplateError(f"no template of {prepared.cell.slug}: {error.what}")
+                known = NoTemplateError(f"no template of {prepared.cell.slug}: {error.sentence}")
             self._known[prepared.cell] = known
         if isinstance(known, LabError):
             raise known

@@ -69,14 +69,18 @@ class Lab:
     def prepare(self, cell: Cell, choice: Choice | None = None) -> Prepared:
         """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already.
 
-        UnsupportedError before anything is built when it cannot be.
+        UnsupportedError before anything is built when it cannot be; what nothing can load, because its consumer would,
+        is built. RequestError when the driver's adapter cannot be loaded.
         """
         driver = find_driver(cell.driver, Given.of(self.settings)) if cell.driver else None
         kernel = (choice or self.kernels.resolve(cell.kernel, cell.arch)).fetch()
         if driver:
             demand_supported(driver, kernel)
-            if driver.mute and driver.mode.loads_itself:
-                raise UnsupportedError(driver.mute)
+            if not driver.mute:
+                driver.adapter()
+        build = build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None
+        if driver and driver.mute and driver.mode.loads_itself:
+            raise UnsupportedError(driver.mute)
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)
         acceleration = choose(self.settings.accel, cell.arch, qemu.command, self.store)
         image = self._image(driver, cell.arch)
@@ -87,7 +91,7 @@ class Lab:
             initrd=make_initrd(kernel, image.busybox, self.store, self.notice),
             qemu=qemu,
             acceleration=acceleration,
-            driver=build_driver(driver, kernel, self.store, self.settings, self.notice) if driver else None,
+            driver=build,
             sentinel=self._own_program("lab-sentinel", cell.arch) if driver else b"",
             agent=self._own_program("lab-agent", cell.arch),
             clock=self._own_program("lab-clock", cell.arch) if driver and keeps_boot_time(driver) else b"",

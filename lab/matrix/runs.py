@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from lab.errors import RequestError
 from lab.matrix.verdict import Verdict, complete
 
 PLAN, CELLS, RESULTS = "plan.json", "cells.json", "results.jsonl"
+RUN = "run-"  # what runs' folders are called, with the time behind it, so that they sort by it
+# These say more of the day than of the driver.
+_AGAIN = (Verdict.MISSING, Verdict.ERROR, Verdict.LOST)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,17 @@ def read_run(folder: Path) -> Run:
     for name, verdict in complete(planned, reported).items():
         verdicts.setdefault(planned[name], Counter())[verdict] += 1
     return Run(folder, cells, verdicts, _reasons(planned, rows))
+
+
+def finished(folder: Path) -> frozenset[str]:
+    """The cells, by their slugs, of which the last run below that folder has a verdict for all that it planned, and
+    none that another day may change. What is no run's folder is passed over: a run may have been killed at once."""
+    found: set[str] = set()
+    for path in sorted(folder.glob(f"{RUN}*")):
+        with contextlib.suppress(RequestError):
+            for cell, counts in read_run(path).verdicts.items():
+                (found.discard if any(counts[verdict] for verdict in _AGAIN) else found.add)(cell)
+    return frozenset(found)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from lab.errors import LabError, MachineLostError, UnsupportedError
+from lab.errors import KnownGapError, LabError, MachineLostError, UnsupportedError
 from lab.evidence.kernellog import KernelLog
 from lab.evidence.symbols import symbols_of
 from lab.matrix.verdict import Verdict
@@ -138,6 +138,9 @@ def pytest_runtest_makereport(
     if isinstance(error, UnsupportedError):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"unsupported: {error.what}")
+    elif isinstance(error, KnownGapError):
+        report.outcome = "skipped"
+        report.wasxfail = f"gap: {error.what}"
     elif report.failed and state:
         evidence.explain(item, state, report, error)
     evidence.tell(report, state, error)

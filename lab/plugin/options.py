@@ -49,6 +49,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="machines of failed scenarios stay, 4 at most; pytest then waits at its end until `lab keep stop`",
     )
     group.addoption(
+        "--resume",
+        action="store_true",
+        help="leave out cells that are finished in the runs below --bundle-dir: none missing, lost or in error",
+    )
+    group.addoption(
         "--allow-unsupported", action="store_true", help="a cell in which every scenario is unsupported is no failure"
     )
 

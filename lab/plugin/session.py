@@ -20,9 +20,10 @@ from lab.errors import LabError, RequestError
 from lab.kernels.kernel import Choice
 from lab.machines.machine import Machine
 from lab.machines.record import reap
-from lab.matrix.cell import Cell, cells, demand_one_tree
+from lab.matrix.cell import Cell, cells, demand_one_tree, left
 from lab.matrix.forks import Forks, started
 from lab.matrix.provision import Lab, Prepared
+from lab.matrix.runs import RUN
 from lab.plugin.tape import Tape
 from lab.plugin.worker import Worker, worker_of
 
@@ -62,7 +63,7 @@ class Session:
         self.folder = (
             self.worker.folder
             if self.worker
-            else Path(config.getoption("bundle_dir")) / time.strftime("run-%Y%m%d-%H%M%S")
+            else Path(config.getoption("bundle_dir")) / time.strftime(f"{RUN}%Y%m%d-%H%M%S")
         )
 
     @property
@@ -82,6 +83,8 @@ class Session:
                 chosen["driver"] or self.settings.driver or default_driver(),
                 self._expand,
             )
+            if self._config.getoption("resume"):
+                self._cells = left(self._cells, self.folder.parent)
             demand_one_tree(self._cells, self.settings.driver_src)
         return self._cells
 

@@ -12,6 +12,7 @@ from lab.archives.bootstrap import Exact, Extracted, RootRecipe, extract_root
 from lab.errors import ArchiveError
 from lab.settings import Settings
 from tests.support.fixtures import SUITES, Bench
+from tests.support.server import Fault
 
 
 def extract(
@@ -52,6 +53,27 @@ def test_a_silent_archive_is_an_archive_error_with_the_log(bench: Bench) -> None
     with pytest.raises(ArchiveError, match="cannot be reached") as caught:
         extract(bench, bench.settings(url="http://127.0.0.1:9"), "dash")
     assert caught.value.log == bench.folder / "log"
+
+
+def test_what_is_half_updated_under_one_name_is_taken_by_the_other(bench: Bench) -> None:
+    for name in ("trixie", "stable"):
+        bench.archive.add(name, "dash", "1:0.5-1", {"bin/dash": name})
+    bench.archive.publish(*SUITES, "stable")
+    bench.served.spoil("*/trixie/*Packages.xz", Fault.WRONG)
+    assert extract(bench, bench.settings(), "dash") == {"dash": "1:0.5-1"}
+    assert (bench.folder / "root/usr/bin/dash").read_text() == "stable"
+    assert "half updated" in bench.notices[0]
+    assert "trying it as trixie-security, stable" in bench.notices[0]
+
+
+def test_what_is_half_updated_under_both_names_is_told(bench: Bench) -> None:
+    for name in ("trixie", "stable"):
+        bench.archive.add(name, "dash", "1:0.5-1", {"bin/dash": name})
+    bench.archive.publish(*SUITES, "stable")
+    for name in ("trixie", "stable"):
+        bench.served.spoil(f"*/{name}/*Packages.xz", Fault.WRONG)
+    with pytest.raises(ArchiveError, match="half updated"):
+        extract(bench, bench.settings(), "dash")
 
 
 def test_an_unknown_package_is_named(bench: Bench) -> None:

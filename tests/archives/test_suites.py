@@ -11,6 +11,7 @@ from lab.archives.suites import (
     distribution_named,
     distribution_of,
     family_names,
+    other_name,
     place,
 )
 from lab.errors import RequestError
@@ -38,6 +39,13 @@ def test_families(name: str, family: tuple[str, ...]) -> None:
 )
 def test_compilers_are_the_releases_own(name: str, release: str) -> None:
     assert compilers_suite(name) == release
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("trixie", "stable"), ("stable", "trixie"), ("sid", "unstable"), ("trixie-security", "")]
+)
+def test_a_suite_and_its_other_name(name: str, other: str) -> None:
+    assert other_name(name) == other
 
 
 def test_a_suite_belongs_to_one_distribution_and_what_is_unknown_to_debian() -> None:

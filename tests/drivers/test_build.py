@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from lab.arches import AMD64, ARM64, RISCV64, Arch, host
-from lab.drivers.build import demand_supported
+from lab.drivers.build import as_expected, demand_supported
 from lab.drivers.manifest import DriverMode, find_driver
+from lab.drivers.schema import Gap
 from lab.drivers.work import compiler_package, make_variables
-from lab.errors import UnsupportedError
+from lab.errors import BuildError, KnownGapError, UnsupportedError
 from lab.kernels.headers import BuildTree
 from lab.kernels.kernel import LocalTree
+from lab.store import Entry
 from tests.images.test_initrd import kernel
 
 OPTIONS = ("MODULES", "TRACEPOINTS", "HAVE_SYSCALL_TRACEPOINTS")
@@ -58,6 +60,49 @@ def test_a_kernel_older_than_the_manifest_says_is_unsupported(
 ) -> None:
     with pytest.raises(UnsupportedError, match=f"or newer on {arch.name}"):
         demand_supported(falco, built_for(tmp_path, arch=arch, series=series))
+
+
+GAP = Gap(build="'task_euid'", why="it is gone", upstream="example#1", kernels=">=7")
+BROKEN = BuildError("mine:kmod does not build for 7.3.4: x.c:1:2: error: implicit declaration of 'task_euid'")
+
+
+def expected(falco: DriverMode, folder: Path, outcome: BuildError | None, **changed: Any) -> None:
+    """Let a build end so, where the manifest lists GAP."""
+
+    def build() -> Entry:
+        if outcome:
+            raise outcome
+        return Entry("driver", "key", folder, {}, "content")
+
+    mode = falco.mode.model_copy(update={"gaps": (GAP,)})
+    series = changed.pop("series", "7.3")
+    as_expected(dataclasses.replace(falco, mode=mode, **changed), built_for(folder, series=series), build)
+
+
+def test_a_build_that_fails_as_the_manifest_says_is_a_known_gap(falco: DriverMode, tmp_path: Path) -> None:
+    with pytest.raises(KnownGapError, match=r"'task_euid' \(it is gone \(example#1\)\)"):
+        expected(falco, tmp_path, BROKEN)
+
+
+def test_a_build_that_fails_otherwise_is_an_error(falco: DriverMode, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="another"):
+        expected(falco, tmp_path, BuildError("another"))
+    with pytest.raises(BuildError, match="task_euid"):
+        expected(falco, tmp_path, BROKEN, series="6.12")
+
+
+def test_a_build_that_succeeds_where_the_manifest_says_that_it_does_not_is_an_error(
+    falco: DriverMode, tmp_path: Path
+) -> None:
+    with pytest.raises(BuildError, match=r"the manifest of falco:kmod lists that it does not build .*, and it does"):
+        expected(falco, tmp_path, None)
+    expected(falco, tmp_path, None, series="6.12")
+
+
+def test_of_other_sources_the_manifest_says_nothing(falco: DriverMode, tmp_path: Path) -> None:
+    expected(falco, tmp_path, None, source=tmp_path)
+    with pytest.raises(BuildError, match="task_euid"):
+        expected(falco, tmp_path, BROKEN, options=("wrong",))
 
 
 def test_an_architecture_that_the_manifest_does_not_name_is_unsupported(falco: DriverMode, tmp_path: Path) -> None:

@@ -22,17 +22,23 @@ SAID = b"Driver Events:100\nDriver Drops:3\n"
 
 
 class FakeMachine:
-    """Answers commands by a word in them: `answers` is word -> (status, standard output), all else succeeds."""
+    """Answers commands by a word in them: `answers` is word -> (status, standard output), all else succeeds.
+
+    `log` is what its kernel says while the first command runs that is not dmesg.
+    """
 
     def __init__(self, **answers: tuple[int, bytes]) -> None:
         self.answers = answers
         self.ran: list[list[str]] = []
         self.slow = ""
+        self.log = (b"[    0.500000] before\n",) * 2
         self.spec = cast(Any, type("Spec", (), {"arch": type("Arch", (), {"name": "amd64"})}))
 
     def run(self, argv: list[str], **_: Any) -> Result:
         self.ran.append(list(argv))
         words = " ".join(argv)
+        if words == "dmesg":
+            return Result(("dmesg",), 0, self.log[len(self.ran) > 1], b"")
         if self.slow and self.slow in words:
             raise CommandTimeoutError("it did not end")
         status, out = next((answer for word, answer in self.answers.items() if word in words), (0, b""))
@@ -80,7 +86,7 @@ def test_what_is_built_goes_into_the_guest_and_its_commands_say_where(tmp_path: 
     }
     machine = FakeMachine()
     deployment(machine, made).load()
-    assert machine.ran[0] == ["insmod", "/run/lab/driver/module.bin"]
+    assert ["insmod", "/run/lab/driver/module.bin"] in machine.ran
 
 
 def test_a_program_is_called_as_its_driver_is_and_can_be_run(tmp_path: Path) -> None:
@@ -92,14 +98,53 @@ def test_a_driver_whose_consumer_goes_by_the_boot_clock_gets_the_labs_program_fo
     assert driver_payload(build("falco:bpf", tmp_path, "object"), b"", b"clock")["bin/lab-clock"].data == b"clock"
 
 
-def test_a_driver_that_does_not_load_is_told_with_what_the_kernel_complained_of(tmp_path: Path) -> None:
-    log = b"[    1.000000] fine\n[    2.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000\n"
-    machine = FakeMachine(insmod=(137, b"Killed"), dmesg=(0, log))
+OLD = b"[    1.000000] BUG: sleeping function called from invalid context at an/other.c:1\n"
+OOPS = b"[    2.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000\n[    2.000001] RIP: mine\n"
+
+
+def failed_load(machine: FakeMachine, tmp_path: Path) -> str:
     with pytest.raises(LoadError) as caught:
         deployment(machine, build("falco:kmod", tmp_path, "module")).load()
-    assert "insmod /run/lab/driver/module.bin ended with status 137: Killed" in caught.value.what
-    assert "The kernel complained: BUG: kernel NULL pointer dereference" in caught.value.what
-    assert caught.value.what.splitlines()[-1].endswith("address: 0000000000000000")
+    assert "driver.toml" in caught.value.hint
+    return caught.value.what
+
+
+def test_a_driver_that_does_not_load_is_told_with_what_the_kernel_complained_of_since(tmp_path: Path) -> None:
+    machine = FakeMachine(insmod=(-9, b""))
+    machine.log = (OLD, OLD + OOPS)
+    assert failed_load(machine, tmp_path).splitlines() == [
+        "falco:kmod does not load on amd64: insmod /run/lab/driver/module.bin was ended by signal 9 (Killed)",
+        "The kernel complained:",
+        "  BUG: kernel NULL pointer dereference, address: 0000000000000000",
+        "  RIP: mine",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (b"", b"", []),
+        (b"[    1.000000] a\n", b"[    1.000000] a\n", []),
+        (b"[    1.000000] a\n", b"[    1.000000] a\n[    2.000000] b\n", ["The kernel said:", "  [    2.000000] b"]),
+        # What was last has left the kernel's buffer since.
+        (b"[    1.000000] a\n", b"[    2.000000] b\n", ["The kernel said:", "  [    2.000000] b"]),
+        (b"", b"[    2.000000] b\n" * 9, ["The kernel said:", *["  [    2.000000] b"] * 8]),
+    ],
+)
+def test_or_with_what_the_kernel_said_since_if_it_said_anything(
+    tmp_path: Path, before: bytes, after: bytes, told: list[str]
+) -> None:
+    machine = FakeMachine(insmod=(1, b"no such thing\n"))
+    machine.log = (before, after)
+    first, *more = failed_load(machine, tmp_path).splitlines()
+    assert first.endswith("insmod /run/lab/driver/module.bin ended with status 1: no such thing")
+    assert more == told
+
+
+def test_a_load_that_does_not_end_is_one_that_failed(tmp_path: Path) -> None:
+    machine = FakeMachine()
+    machine.slow = "insmod"
+    assert failed_load(machine, tmp_path) == "falco:kmod does not load on amd64: it did not end"
 
 
 def test_events_of_a_consumer_that_goes_by_the_boot_clock_are_moved_as_the_clock_was(tmp_path: Path) -> None:

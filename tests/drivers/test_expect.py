@@ -39,6 +39,12 @@ def test_two_that_match_are_not_one() -> None:
         capture(HOSTNAME, HOSTNAME).one(type="openat")
 
 
+def test_of_many_that_differ_alike_some_leave_room_for_another() -> None:
+    others = [event(name=b"/lib/%d" % number, result=-2) for number in range(9)]
+    with pytest.raises(AssertionError, match=r"the nearest has name='/lib/0'.*; the nearest has result=3: openat"):
+        capture(*others, event(name=b"/x", result=3)).one(type="openat", name="/x", result=-2)
+
+
 def test_none_counts_and_lists() -> None:
     seen = capture(HOSTNAME, event(b"sh"))
     seen.none(type="connect")

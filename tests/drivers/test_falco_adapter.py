@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.drivers.event import Counters, Event
 from tests.support import falco
-from tests.support.falco import CONNECT, EXECVE, OPENAT, SUMMARY, line
+from tests.support.falco import CONNECT, EXECVE, NO_FILE, OPENAT, SUMMARY, line
 
 REFUSALS = (ValueError, KeyError, TypeError, OverflowError)
 
@@ -67,6 +67,41 @@ def test_a_call_without_a_result_has_none() -> None:
 def test_an_exit_has_its_status_and_a_negative_one_too() -> None:
     fields = {**OPENAT, "evt.type": "procexit", "evt.arg.status": 256, "evt.arg.ret": "-1"}
     assert (read(line(fields))["status"], read(line(fields))["ret"]) == (256, -1)
+
+
+def test_an_enter_is_no_event_and_what_only_it_says_is_the_exits() -> None:
+    """As sysdig of 2022 prints them."""
+    adapter = falco.adapter()
+    entered = {**EXECVE, "evt.dir": ">", "evt.rawres": None, "evt.arg.filename": "/usr/bin/cat", "evt.arg.exe": "old"}
+    assert adapter.event(line(entered)) is None
+    assert adapter.event(line(OPENAT, thread__tid=191)) is not None, "another thread's"
+    assert adapter.event(line(OPENAT, evt__dir=">", evt__type="switch")) is None, "in the middle of the call"
+    event = adapter.event(line(EXECVE))
+    assert event is not None
+    assert (event["filename"], event["exe"]) == (b"/usr/bin/cat", b"/usr/bin/cat")
+    again = adapter.event(line(EXECVE))
+    assert again is not None
+    assert "filename" not in again.params, "each enter is of one exit"
+
+
+def test_an_enter_without_an_exit_says_nothing_of_another_call() -> None:
+    adapter = falco.adapter()
+    assert adapter.event(line(EXECVE, evt__dir=">", evt__arg__filename="/usr/bin/cat")) is None
+    event = adapter.event(line(OPENAT))
+    assert event is not None
+    assert "filename" not in event.params
+
+
+def test_the_end_of_a_process_is_an_event_though_sysdig_calls_it_an_enter() -> None:
+    fields = {**OPENAT, **NO_FILE, "evt.type": "procexit", "evt.dir": ">", "evt.rawres": None, "evt.arg.status": 0}
+    assert read(line(fields))["status"] == 0
+
+
+def test_enters_whose_threads_ended_do_not_pile_up() -> None:
+    adapter = falco.adapter()
+    for tid in range(10_000):
+        assert adapter.event(line(EXECVE, evt__dir=">", thread__tid=tid)) is None
+    assert len(adapter._entered) < 5_000  # type: ignore[attr-defined]
 
 
 def test_a_line_that_says_nothing_of_a_call_is_no_event() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.drivers.manifest import DRIVERS, find_driver
+from lab.drivers.parse import read_manifest
 from lab.drivers.schema import (
     Artifact,
     ArtifactKind,
@@ -18,7 +19,6 @@ from lab.drivers.schema import (
     Program,
     Source,
     Version,
-    read_manifest,
 )
 from lab.errors import RequestError
 
@@ -98,9 +98,16 @@ def test_a_driver_without_a_mode_is_told_how_to_write_it(request_text: str) -> N
     assert "falco:kmod" in caught.value.hint
 
 
-@pytest.mark.parametrize("request_text", ["falcon:kmod", "/no/such/driver.toml:kmod", "../etc:kmod"])
-def test_an_unknown_driver_is_answered_with_those_there_are(request_text: str) -> None:
-    with pytest.raises(RequestError, match="unknown driver") as caught:
+@pytest.mark.parametrize(
+    ("request_text", "why"),
+    [
+        ("falcon:kmod", "unknown driver 'falcon'"),
+        ("/no/such/driver.toml:kmod", "there is no manifest /no/such/driver.toml"),
+        ("../etc:kmod", "unknown driver"),
+    ],
+)
+def test_an_unknown_driver_is_answered_with_those_there_are(request_text: str, why: str) -> None:
+    with pytest.raises(RequestError, match=why) as caught:
         find_driver(request_text)
     assert "falco:kmod" in caught.value.hint
 
@@ -132,6 +139,8 @@ def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: st
         ('"openat"]', '"openat"]\nneeds = { api = "1.0" }', "modes.kmod.consumer.needs.api"),
         ('"openat"]', '"openat"]\n[modes.kmod.options."a+b"]\ndefines = ["X"]', "modes.kmod.options.a+b.[key]"),
         ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndefines = ["-rf"]', "modes.kmod.options.ab.defines.0"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\nflags = ["-o/x"]', "modes.kmod.options.ab.flags.0"),
+        ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndescription = "x"', "modes.kmod.options.ab"),
         ('"openat"]', '"openat"]\n[[modes.kmod.gaps]]\nwhy = "it is"', "modes.kmod.gaps.0"),
         ('"openat"]', '"openat"]\n[versions.1]\n', "the whole"),
         ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.bpf = {}', "the whole"),
@@ -148,6 +157,23 @@ def test_a_wrong_key_is_named(folder: Path, old: str, new: str, key: str) -> Non
     with pytest.raises(RequestError) as caught:
         read_manifest(change(folder, old, new))
     assert f"driver.toml: {key}: " in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "hint"),
+    [
+        ('build = "kbuild"', 'biuld = "kbuild"', "modes.kmod.biuld", "write build"),
+        ("sentinel = ", "sentinels = ", "modes.kmod.consumer.sentinels", "write sentinel"),
+        ("check = []", "check = []\nzzz = 1", "modes.kmod.zzz", "docs/drivers.md shows every key"),
+    ],
+)
+def test_a_misspelt_key_is_told_as_such_and_not_as_a_missing_one(
+    folder: Path, old: str, new: str, key: str, hint: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_manifest(change(folder, old, new))
+    assert caught.value.what.endswith(f"driver.toml: {key}: there is no such key")
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])

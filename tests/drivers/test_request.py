@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from lab.arches import AMD64, ARM64
-from lab.drivers.artifact import demand_arch
+from lab.arches import AMD64, ARM64, Arch
+from lab.drivers.artifact import demand_fitting
 from lab.drivers.manifest import Given, find_driver, find_drivers, fits
 from lab.errors import RequestError, UnsupportedError
+from lab.kernels.kernel import Kernel
 from lab.settings import Settings
 
+RELOCATABLE, EXECUTABLE = b"\x01\x00", b"\x02\x00"
 MANIFEST = """
 name = "mine"
 description = "a test"
@@ -34,6 +39,7 @@ needs = { api = "8.0.2", schema = "4.0.0" }
 defines = ["WRONG", "HOW=2"]
 [modes.kmod.options.slow]
 defines = ["SLOW"]
+flags = ["-fslowly"]
 [modes.given]
 build = "none"
 load = []
@@ -121,7 +127,7 @@ def test_interfaces_fit_with_the_same_major_and_the_rest_at_least(provided: str,
 
 def test_options_are_given_to_the_compiler_and_make_another_driver(path: str) -> None:
     driver = find_driver(f"{path}@1.0+wrong+slow:kmod")
-    assert driver.defines == ("-DWRONG", "-DHOW=2", "-DSLOW")
+    assert driver.defines == ("-DWRONG", "-DHOW=2", "-DSLOW", "-fslowly")
     assert driver.name == "mine@1.0+wrong+slow:kmod"
 
 
@@ -145,6 +151,7 @@ def test_what_a_driver_does_not_have_is_answered_with_what_it_has(
 def test_all_is_every_mode_that_needs_nothing_from_the_user(path: str) -> None:
     assert "falco:kmod" in find_drivers("all")
     assert find_drivers(f"{path}:all,{path}:given") == [f"{path}:kmod", f"{path}:given"]
+    assert find_drivers(f"{path}@1.0:all") == [f"{path}@1.0:kmod"]
     assert find_drivers("a:b, c:d,a:b") == ["a:b", "c:d"]
 
 
@@ -185,9 +192,31 @@ def test_a_program_that_is_not_there_is_named(path: str, tmp_path: Path) -> None
 
 def test_a_program_for_another_architecture_is_unsupported(tmp_path: Path) -> None:
     (tmp_path / "reader").write_bytes(PROGRAM)
-    demand_arch(tmp_path / "reader", AMD64, "mine:given")
+    demand_fitting(tmp_path / "reader", kernel(AMD64), "mine:given")
     with pytest.raises(UnsupportedError, match="given to mine:given is for amd64, and the guest is arm64"):
-        demand_arch(tmp_path / "reader", ARM64, "mine:given")
+        demand_fitting(tmp_path / "reader", kernel(ARM64), "mine:given")
+
+
+def kernel(arch: Arch) -> Kernel:
+    return cast(Kernel, SimpleNamespace(arch=arch, release="6.12.1"))
+
+
+@pytest.mark.parametrize(
+    ("release", "kind", "fits"),
+    [
+        (b"6.12.1", RELOCATABLE, True),
+        (b"5.10.9", RELOCATABLE, False),
+        (b"6.12.10", RELOCATABLE, False),
+        # modinfo holds the word too, and is for every kernel.
+        (b"5.10.9", EXECUTABLE, True),
+    ],
+)
+def test_a_module_for_another_kernel_is_unsupported(tmp_path: Path, release: bytes, kind: bytes, fits: bool) -> None:
+    data = PROGRAM[:16] + kind + PROGRAM[18:] + b"\0vermagic=" + release + b" SMP preempt \0"
+    (tmp_path / "mine.ko").write_bytes(data)
+    why = rf"was built for kernel {release.decode()}, and the guest's is 6\.12\.1: .*mine\.ko"
+    with contextlib.nullcontext() if fits else pytest.raises(UnsupportedError, match=why):
+        demand_fitting(tmp_path / "mine.ko", kernel(AMD64), "mine:given")
 
 
 def test_a_tree_of_the_users_takes_the_sources_place(path: str, tmp_path: Path) -> None:

@@ -31,6 +31,17 @@ def test_a_linkers_error_counts() -> None:
     assert "undefined reference to `gone'" in first_error(text)
 
 
+def test_a_failure_that_make_went_on_after_is_a_probe_and_not_the_cause() -> None:
+    probe = "[configure] test.c:28:16: error: no member named 'parent'\nmake[4]: *** [Makefile:3: test.o] Error 1\n"
+    helper = "expr: syntax error: unexpected argument '1'\n"
+    assert first_error(probe + helper + MAKE).startswith("/build/scap.c:7:9: error: implicit declaration")
+
+
+def test_what_modpost_refuses_counts() -> None:
+    text = 'WARNING: modpost: no description\nERROR: modpost: "gone" [/build/x.ko] undefined!\nmake: *** [x] Error 2\n'
+    assert first_error(text) == 'ERROR: modpost: "gone" [/build/x.ko] undefined!'
+
+
 def test_without_an_error_the_last_line_is_told() -> None:
     assert first_error("one\ntwo\n\n") == "two"
 

@@ -57,6 +57,23 @@ def test_a_fork_is_quicker_than_a_boot_to_the_same_point(measure: Any, capsys: p
     assert "note: 2 of 2: fork " in said.err
 
 
+@pytest.mark.parametrize(("driver", "status"), [("tap:kmod", ExitCode.OK), ("tap+silent-drop:kmod", 1)])
+def test_a_flood_is_accounted_for_to_the_last_event_or_the_driver_is_found_out(
+    tmp_path: Path, driver: str, status: int
+) -> None:
+    output = tmp_path / "floods.json"
+    words = ["--arch", "amd64", "--driver", driver, "--events", "20000", "--repeat", "1", "--json", str(output)]
+    assert main(["bench", *words]) == status
+    close, opened = json.loads(output.read_text())["floods"]
+    assert (close["kind"], opened["kind"]) == ("close", "open")
+    for flood in (close, opened):
+        assert 0 < flood["alone"] < flood["seconds"] < flood["until"]
+        assert flood["delivered"] <= flood["made"] == 20000
+    # 20,000 events of a call without memory are more than a ring of 1 MiB holds, and come quicker than they are read.
+    assert close["delivered"] < 20000
+    assert (close["dropped"] == 0) is (close["silent"] > 0) is (driver == "tap+silent-drop:kmod")
+
+
 def test_virtme_ng_runs_the_same_kernel(measure: Any) -> None:
     try:
         installed = virtme.find(arches.host())

@@ -37,6 +37,20 @@ def test_b_after_the_crash(machine, printk):
     assert machine.run(["true"]).status == 0
     assert printk.splats() == []
 """
+DYING_CONSUMER = """
+import pytest
+from lab.scenario import missing
+
+OPENED = {"type": "openat", "comm": "cat", "name": "/etc/hostname"}
+
+@pytest.mark.parametrize("command", ["kill -9 $(cat /run/lab/consumer.pid)", "true"])
+@pytest.mark.controls(missing(**OPENED))
+def test_an_open(machine, events, command):
+    with events.capture() as seen:
+        machine.run(["cat", "/etc/hostname"])
+        machine.run(["sh", "-c", command])
+    assert seen.all(**OPENED), f"no {OPENED['type']} with {OPENED}"
+"""
 ONE = "scenarios/capture/test_open.py::test_an_open_of_a_missing_file_is_reported_with_its_error"
 
 
@@ -100,6 +114,18 @@ def test_after_a_crash_the_next_scenario_has_a_new_machine(place: Place) -> None
     assert done.returncode == 1
     assert "1 passed, 1 lost" in done.stdout
     assert "sysrq triggered crash" in done.stdout
+
+
+def test_a_consumer_that_dies_is_an_error_and_the_next_scenario_has_another(place: Place) -> None:
+    mine = f"{(DRIVERS / 'kprobe' / 'driver.toml').relative_to(ROOT)}:trace"
+    done = place.run(place.pytest(own_scenarios(place, DYING_CONSUMER), "--driver", mine))
+    assert done.returncode == 1
+    assert "1 passed, 1 error" in done.stdout
+    assert (
+        "did not report the end of the capture: its consumer ended: signal 9 (Killed): it said nothing" in done.stdout
+    )
+    assert "Next: run what `consumer.command` in driver.toml says by hand" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_failure_names_its_bundle_and_the_bundle_the_command_that_runs_it_again(place: Place) -> None:

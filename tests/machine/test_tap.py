@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab import arches
-from lab.drivers.capture import Capture, Events
 from lab.drivers.deploy import Deployment
 from lab.drivers.event import Event, Value
 from lab.evidence.kernellog import KernelLog
 from lab.evidence.splats import find_splats
-from lab.images.cpio import CpioFile
-from lab.machines.machine import PAYLOAD, Machine
-from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
+from tests.support import tap
+from tests.support.tap_guests import FLOOD, Guests, act, flood
 
-ACTORS = Path(__file__).resolve().parents[1] / "support" / "actors"
 MODES = ("kmod", "bpf", "modern-bpf")
-LONG = 60.0
 # What differs between two runs of the same thing.
 _CHANGES = {
     "entered", "task_pid", "task_tid", "envp", "parent_tid", "stack", "arg3", "arg4", "addr", "attr", "cl_args",
@@ -33,49 +25,19 @@ _CHANGES = {
 # What these return is an address.
 _PLACES = {"brk", "mmap", "mremap"}
 
-Deploy = Callable[[str], Deployment]
-
-
-def start(lab: Lab, driver: str, stack: ExitStack) -> Deployment:
-    """A machine with that driver loaded and the actors in it, until the stack is closed."""
-    prepared = lab.prepare(Cell(lab.settings.kernel, arches.AMD64, driver))
-    actors = {
-        f"bin/{source.stem}": CpioFile(lab.program(source, arches.AMD64).read_bytes(), 0o755)
-        for source in ACTORS.glob("tap_*.c")
-    }
-    payload = {**lab.payload(prepared), **actors}
-    spec, run_dir = lab.spec(prepared), lab.settings.run_dir
-    machine = stack.enter_context(Machine(spec, prepared.qemu, run_dir, payload=payload, purpose="test"))
-    machine.start()
-    return lab.deploy(machine, prepared)
-
 
 @pytest.fixture(scope="module")
-def deploy(lab: Lab) -> Iterator[Deploy]:
-    """Deploys `tap:MODE`, once for all tests of this file."""
+def guests(lab: Lab) -> Iterator[Guests]:
+    """One machine for each mode, for all tests of this file."""
     with ExitStack() as stack:
-        known: dict[str, Deployment] = {}
-
-        def deployed(driver: str) -> Deployment:
-            if driver not in known:
-                known[driver] = start(lab, driver, stack)
-            return known[driver]
-
-        yield deployed
+        yield Guests(lab, stack)
 
 
 @pytest.fixture
-def wrong(lab: Lab) -> Iterator[Deploy]:
-    """Deploys `tap+OPTION:MODE` for one test."""
+def alone(lab: Lab) -> Iterator[Callable[[str], Deployment]]:
+    """A build in a machine of its own, for one test."""
     with ExitStack() as stack:
-        yield lambda driver: start(lab, driver, stack)
-
-
-def act(deployment: Deployment, name: str, *words: str) -> tuple[dict[str, Any], Capture]:
-    """Run an actor in a capture."""
-    with Events(deployment).capture() as seen:
-        ran = deployment.machine.run([f"{PAYLOAD}/bin/{name}", *words], deadline=LONG)
-    return json.loads(ran.text), seen
+        yield Guests(lab, stack).alone
 
 
 def said(event: Event, people: dict[int, str]) -> tuple[object, ...]:
@@ -91,7 +53,6 @@ def said(event: Event, people: dict[int, str]) -> tuple[object, ...]:
 
 def story(deployment: Deployment) -> list[tuple[object, ...]]:
     """What is reported of the actions, process by process, each in order of time."""
-    deployment.machine.run(["rm", "-rf", "/work/tap"])
     family, seen = act(deployment, "tap_actions")
     assert seen.counters is not None
     assert seen.counters.drops == 0
@@ -100,18 +61,16 @@ def story(deployment: Deployment) -> list[tuple[object, ...]]:
     return [said(event, people) for name in family for event in events if people[event.pid] == name]
 
 
-def test_all_modes_tell_the_same_of_the_same_actions(deploy: Deploy) -> None:
-    first, *others = (story(deploy(f"tap:{mode}")) for mode in MODES)
+def test_all_modes_tell_the_same_of_the_same_actions(guests: Guests) -> None:
+    first, *others = (story(guests(f"tap:{mode}")) for mode in MODES)
     assert len(first) > 60
     for mode, other in zip(MODES[1:], others, strict=True):
         assert other == first, f"{mode} tells otherwise"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_happened_is_what_is_told(deploy: Deploy, mode: str) -> None:
-    deployment = deploy(f"tap:{mode}")
-    deployment.machine.run(["rm", "-rf", "/work/tap"])
-    family, seen = act(deployment, "tap_actions")
+def test_what_happened_is_what_is_told(guests: Guests, mode: str) -> None:
+    family, seen = act(guests(f"tap:{mode}"), "tap_actions")
     mine = {"pid": family["pid"]}
     absent = seen.one(**mine, type="openat", name="/work/tap/none", result=-errno.ENOENT)
     assert (absent["name_exit"], absent["kernel_name"]) == (b"/work/tap/none",) * 2
@@ -133,25 +92,23 @@ def test_what_happened_is_what_is_told(deploy: Deploy, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_name_that_is_not_in_memory_at_entry_is_flagged_and_known_all_the_same(deploy: Deploy, mode: str) -> None:
-    deployment = deploy(f"tap:{mode}")
-    deployment.machine.run(["rm", "-rf", "/work/tap"])
-    family, seen = act(deployment, "tap_actions")
+def test_a_name_that_is_not_in_memory_at_entry_is_flagged_and_known_all_the_same(guests: Guests, mode: str) -> None:
+    family, seen = act(guests(f"tap:{mode}"), "tap_actions")
     cold = seen.one(pid=family["pid"], type="openat", kernel_name="/work/tap/cold")
     assert cold["not_resident"] == frozenset({"name"})
     assert (cold["name"], cold["name_exit"]) == (b"/work/tap/cold",) * 2
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_32_bit_call_is_known_by_its_own_number(deploy: Deploy, mode: str) -> None:
-    made, seen = act(deploy(f"tap:{mode}"), "tap_compat")
+def test_a_32_bit_call_is_known_by_its_own_number(guests: Guests, mode: str) -> None:
+    made, seen = act(guests(f"tap:{mode}"), "tap_compat")
     opened = seen.one(type="openat", pid=made["pid"], name="/work/compat", result=-errno.ENOENT)
     assert (opened["abi"], opened["dirfd"], opened["kernel_name"]) == ("i386", -100, b"/work/compat")
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_events_across_a_rings_end_are_whole(deploy: Deploy, mode: str) -> None:
-    deployment = deploy(f"tap:{mode}")
+def test_events_across_a_rings_end_are_whole(guests: Guests, mode: str) -> None:
+    deployment = guests(f"tap:{mode}")
     expected = [b"/work/" + b"./" * 1993 + b"%08d" % number for number in range(60)]
     # Each event holds three names of 4,000 bytes: 60 of them fit into a ring of 1 MiB, and 240 go round it.
     for _ in range(4):
@@ -162,88 +119,129 @@ def test_events_across_a_rings_end_are_whole(deploy: Deploy, mode: str) -> None:
             assert [event[name] for event in opens if event[name] in expected] == expected, name
 
 
-def counters(deployment: Deployment) -> dict[str, int]:
-    """The reader's own line, asked for as the lab asks."""
-    assert deployment.counters() is not None
-    lines = deployment.machine.run(["cat", f"{PAYLOAD}/consumer.said"]).text.splitlines()
-    found: dict[str, int] = json.loads(lines[-1])
-    return found
-
-
-def flood(deployment: Deployment) -> tuple[dict[str, int], dict[str, int]]:
-    """What the reader has counted before and after a flood that it slept through."""
-    deployment.begin()
-    before = counters(deployment)
-    machine = deployment.machine
-    pid = machine.run(["cat", f"{PAYLOAD}/consumer.pid"]).text.strip()
-    machine.run(["kill", "-STOP", pid])
-    try:
-        machine.run([f"{PAYLOAD}/bin/tap_long_names", "3000", "4000"], deadline=LONG)
-    finally:
-        machine.run(["kill", "-CONT", pid])
-    return before, counters(deployment)
+@pytest.mark.parametrize("mode", MODES)
+def test_what_the_kernel_acts_on_is_told_of_every_call_that_it_is_promised_of(guests: Guests, mode: str) -> None:
+    described = {call.name: call for call in tap.generator().Description.read(tap.FOLDER).calls}
+    made, seen = act(guests(f"tap:{mode}"), "tap_copies")
+    assert len(made["calls"]) == 13
+    for call in made["calls"]:
+        names = [described[call].arguments[index].name for index in described[call].copies]
+        copies = {f"kernel_{name}": f"/work/{call}-{place}" for place, name in enumerate(names, 1)}
+        assert copies
+        seen.one(type=call, pid=made["pid"], **copies)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_a_full_ring_cannot_take_is_counted(deploy: Deploy, mode: str) -> None:
-    before, after = flood(deploy(f"tap:{mode}"))
+def test_a_process_is_told_with_who_it_is_and_where(guests: Guests, mode: str) -> None:
+    truth, seen = act(guests(f"tap:{mode}"), "tap_process")
+    pid = truth.pop("pid")
+    who = {**truth, "uid": 1001, "euid": 1002, "gid": 1003, "egid": 1004, "caps": 0}
+    seen.one(type="procexec", pid=pid, args=("", "two words", "end"), **who)
+    forked = seen.one(type="procfork", pid=pid, parent="tap_process", **who)
+    seen.one(type="procexit", pid=forked["task_pid"], ppid=pid, status=6 << 8, parent="tap_process", **who)
+    seen.one(type="procexit", pid=pid, status=0, **who)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_full_ring_cannot_take_is_counted(guests: Guests, mode: str) -> None:
+    before, after = flood(guests(f"tap:{mode}"))
     assert after["dropped"] > before["dropped"]
     for taken in (before, after):
         assert taken["offered"] == taken["delivered"] + taken["dropped"]
         assert (taken["waiting"], taken["missed"], taken["malformed"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("mode", ["kmod", "modern-bpf"])
-def test_a_build_that_drops_in_silence_is_found_out_by_what_it_offered(wrong: Deploy, mode: str) -> None:
-    before, after = flood(wrong(f"tap+silent-drop:{mode}"))
-    assert after["dropped"] == 0
-    assert after["offered"] - before["offered"] < 3000, "3,000 calls were made, and fewer events offered"
+def name_is_of_the_entry(deployment: Deployment) -> None:
+    made, seen = act(deployment, "tap_race")
+    opened = seen.one(type="openat", pid=made["pid"], name="/work/race", kernel_name="/work/race")
+    assert opened["name_exit"] == b"/work/mild"
 
 
-def test_a_build_with_wrong_results_tells_success_for_failure(wrong: Deploy) -> None:
-    family, seen = act(wrong("tap+result:kmod"), "tap_actions")
-    seen.one(pid=family["pid"], type="openat", name="/work/tap/none", result=0)
+def flood_is_offered(deployment: Deployment) -> None:
+    before, after = flood(deployment)
+    assert after["offered"] - before["offered"] >= FLOOD, "it dropped in silence"
 
 
-def test_a_build_that_misses_vfork_tells_of_fork_and_not_of_vfork(wrong: Deploy) -> None:
-    family, seen = act(wrong("tap+no-vfork:modern-bpf"), "tap_actions")
-    seen.none(pid=family["pid"], type="vfork")
-    assert seen.count(type={"fork", "clone"}, pid=family["pid"], result=family["forked"]) == 1
+def failure_is_told_as_failure(deployment: Deployment) -> None:
+    family, seen = act(deployment, "tap_actions")
+    seen.one(type="openat", pid=family["pid"], name="/work/tap/none", result=-errno.ENOENT)
 
 
-def test_a_build_with_a_wrong_length_cuts_the_last_byte_off(wrong: Deploy) -> None:
-    family, seen = act(wrong("tap+path-length:bpf"), "tap_actions")
-    seen.one(pid=family["pid"], type="openat", name="/work/tap/non", kernel_name="/work/tap/none")
+def narrow_call_is_told(deployment: Deployment) -> None:
+    made, seen = act(deployment, "tap_compat")
+    seen.one(type="openat", pid=made["pid"], abi="i386")
 
 
-@pytest.mark.parametrize(
-    ("option", "path", "splat"),
-    [("sleep", "/tap-sleep", "scheduling while atomic"), ("oops", "/tap-oops", "NULL pointer dereference")],
-)
-def test_a_build_that_breaks_the_kernels_rules_is_told_of_by_the_kernel(
-    wrong: Deploy, option: str, path: str, splat: str
-) -> None:
-    deployment = wrong(f"tap+{option}:kmod")
+def vfork_is_told(deployment: Deployment) -> None:
+    family, seen = act(deployment, "tap_actions")
+    seen.one(type={"fork", "clone"}, pid=family["pid"], result=family["forked"])
+    seen.one(type="vfork", pid=family["pid"], result=family["vforked"])
+
+
+def name_is_whole(deployment: Deployment) -> None:
+    family, seen = act(deployment, "tap_actions")
+    seen.one(type="openat", pid=family["pid"], name="/work/tap/none", kernel_name="/work/tap/none")
+
+
+def memory_comes_back(deployment: Deployment) -> None:
+    before = vmalloc(deployment)
+    deployment.unload()
+    freed = before - vmalloc(deployment)
+    deployment.load()
+    assert freed > 7 * 1024, "the slots' 8 MiB stayed"
+
+
+def vmalloc(deployment: Deployment) -> int:
+    """KiB that vmalloc has handed out."""
+    lines = deployment.machine.run(["cat", "/proc/meminfo"]).text.splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmallocUsed:"))
+
+
+def kernel_is_content(deployment: Deployment) -> None:
     deployment.begin()
     printk = KernelLog(deployment.machine)
-    assert find_splats(printk.records()) == []
-    deployment.machine.run(["cat", path], check=False)
-    assert splat in "\n".join(str(found) for found in find_splats(printk.records()))
+    for path in ("/tap-sleep", "/tap-oops"):
+        deployment.machine.run(["cat", path], check=False)
+    splats = find_splats(printk.records())
+    assert not splats, "\n".join(splat.title for splat in splats)
 
 
-def test_a_build_that_leaks_leaves_its_memory_behind(deploy: Deploy, wrong: Deploy) -> None:
-    kept = {}
-    for name, deployment in (("right", deploy("tap:kmod")), ("leak", wrong("tap+leak:kmod"))):
-        before = total(deployment)
-        deployment.unload()
-        kept[name] = total(deployment) - before
-        deployment.load()
-    assert kept["leak"] - kept["right"] > 7 * 1024, "the slots' 8 MiB"
+Check = Callable[[Deployment], None]
+# By a fault's name: what is so of the right build, and what is said when it is not so.
+EVERY_MODE: dict[str, tuple[Check, str]] = {
+    "exit-only": (name_is_of_the_entry, "the nearest has name='/work/mild'"),
+    "silent-drop": (flood_is_offered, "it dropped in silence"),
+    "result": (failure_is_told_as_failure, "the nearest has result=0"),
+    "no-compat": (narrow_call_is_told, "no event with type='openat', pid=[0-9]+, abi='i386'"),
+    "no-vfork": (vfork_is_told, "no event with type='vfork'"),
+    "path-length": (name_is_whole, "the nearest has name='/work/tap/non'"),
+}
+KMOD: dict[str, tuple[Check, str]] = {"leak": (memory_comes_back, "the slots' 8 MiB stayed")}
+BREAKING: dict[str, tuple[Check, str]] = {
+    "sleep": (kernel_is_content, "scheduling while atomic"),
+    "oops": (kernel_is_content, "NULL pointer dereference"),
+}
+FAULTS = [*((mode, fault) for mode in MODES for fault in EVERY_MODE), *(("kmod", fault) for fault in KMOD)]
 
 
-def total(deployment: Deployment) -> int:
-    """KiB that vmalloc has handed out."""
-    for line in deployment.machine.run(["cat", "/proc/meminfo"]).text.splitlines():
-        if line.startswith("VmallocUsed:"):
-            return int(line.split()[1])
-    raise AssertionError("/proc/meminfo has no VmallocUsed")
+@pytest.mark.parametrize("mode", MODES)
+def test_the_right_build_has_none_of_the_faults(guests: Guests, mode: str) -> None:
+    faults = {**EVERY_MODE, **(KMOD | BREAKING if mode == "kmod" else {})}
+    for check in dict.fromkeys(check for check, _ in faults.values()):
+        check(guests(f"tap:{mode}"))
+
+
+@pytest.mark.parametrize(("mode", "fault"), FAULTS)
+def test_a_wrong_build_has_the_fault_that_it_is_named_for(guests: Guests, mode: str, fault: str) -> None:
+    check, fails_by = (EVERY_MODE | KMOD)[fault]
+    with pytest.raises(AssertionError, match=fails_by):
+        check(guests(f"tap+{fault}:{mode}"))
+
+
+@pytest.mark.parametrize("fault", BREAKING)
+def test_a_wrong_build_that_breaks_the_kernels_rules_is_told_of_by_the_kernel(
+    alone: Callable[[str], Deployment], fault: str
+) -> None:
+    check, fails_by = BREAKING[fault]
+    with pytest.raises(AssertionError, match=fails_by):
+        check(alone(f"tap+{fault}:kmod"))

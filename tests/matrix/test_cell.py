@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from lab.arches import AMD64, ARM64, Arch
 from lab.errors import RequestError
-from lab.matrix.cell import Cell, cells, demand_one_tree, split_list
+from lab.matrix.cell import Cell, cells, demand_one_tree, left, split_list
+from lab.matrix.runs import CellFacts, write_cells
 
 
 def never(text: str, arch: Arch) -> list[str]:
@@ -84,3 +86,16 @@ def test_a_tree_of_the_users_is_of_one_driver_only(tmp_path: Path) -> None:
     demand_one_tree(several, None)
     with pytest.raises(RequestError, match="one driver's sources, and falco, auditd are asked for"):
         demand_one_tree(several, tmp_path)
+
+
+def test_what_is_finished_is_left_out_and_nothing_left_is_told(tmp_path: Path) -> None:
+    both = cells("6.12,5.10", "amd64", "falco:kmod", never)
+    assert left(both, tmp_path / "not-there") == both
+    run = tmp_path / "run-1"
+    run.mkdir()
+    (run / "plan.json").write_text(json.dumps({"a": both[0].slug}))
+    write_cells(run, {both[0].slug: CellFacts(both[0].slug, "6.12", "amd64", "falco:kmod")})
+    (run / "results.jsonl").write_text('{"scenario": "a", "verdict": "passed", "reason": ""}\n')
+    assert left(both, tmp_path) == both[1:]
+    with pytest.raises(RequestError, match="nothing is left to run: all 1 cells"):
+        left(both[:1], tmp_path)

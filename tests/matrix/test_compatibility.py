@@ -10,7 +10,7 @@ import pytest
 
 from lab.errors import RequestError
 from lab.matrix.compatibility import compatibility
-from lab.matrix.runs import CellFacts, read_run, write_cells
+from lab.matrix.runs import CellFacts, finished, read_run, write_cells
 
 NEW = CellFacts(
     "7.3-amd64-d:kmod", "7.3", "amd64", "d:kmod", "7.3.4-amd64", "7.3.4-1", "debian:sid", "1.0", acceleration="tcg"
@@ -92,3 +92,39 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path, damage: str) -> None:
     (run / damage).write_text("[")
     with pytest.raises(RequestError, match="is no run's folder"):
         read_run(run)
+
+
+def test_each_driver_and_mode_has_a_table_of_its_own_whatever_run_it_comes_from(tmp_path: Path) -> None:
+    other = CellFacts("7.3-amd64-d:bpf", "7.3", "amd64", "d:bpf")
+    first = left(tmp_path / "first", NEW, verdicts={"a": (NEW.slug, "passed", "")})
+    second = left(tmp_path / "second", other, verdicts={"a": (other.slug, "gap", "")})
+    text = compatibility([read_run(first), read_run(second)], date="today")
+    bpf, kmod = text.split("## d:bpf")[1].split("## d:kmod")
+    assert row(bpf, "7.3")[0] == "1 gap"
+    assert "Of this tree; QEMU" in bpf
+    assert row(kmod, "7.3")[0] == "7.3.4-1 (sid): 1 passed"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "done"),
+    [
+        ("passed", True),
+        ("failed", True),
+        ("gap", True),
+        ("unsupported", True),
+        ("error", False),
+        ("lost", False),
+        ("", False),
+    ],
+)
+def test_a_cell_is_finished_when_nothing_of_it_is_open(tmp_path: Path, verdict: str, done: bool) -> None:
+    left(tmp_path / "run-1", NEW, verdicts={"a": (NEW.slug, "passed", ""), "b": (NEW.slug, verdict, "")})
+    assert (NEW.slug in finished(tmp_path)) is done
+
+
+def test_the_last_run_of_a_cell_says_whether_it_is_finished(tmp_path: Path) -> None:
+    left(tmp_path / "run-1", NEW, OLD, verdicts={"a": (NEW.slug, "lost", ""), "b": (OLD.slug, "passed", "")})
+    left(tmp_path / "run-2", NEW, verdicts={"a": (NEW.slug, "passed", "")})
+    left(tmp_path / "run-3", OLD, verdicts={"b": (OLD.slug, "", "")})
+    (tmp_path / "run-4").mkdir()
+    assert finished(tmp_path) == {NEW.slug}

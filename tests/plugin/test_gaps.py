@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from lab.drivers.schema import Gap
+from lab.errors import KnownGapError
 from tests.plugin.test_hooks import body, results, run
 from tests.support.fakelab import FakeLab, fake_lab
 
@@ -87,7 +88,20 @@ def test_a_gap_excuses_no_splat_no_lost_machine_and_no_mistake(
     assert results(pytester) == {THIS: verdict}
 
 
-@pytest.mark.parametrize("fields", [{}, {"scenario": "a", "event": "b"}, {"event": "b", "kernels": "6.x"}])
+def test_a_driver_that_does_not_build_as_its_manifest_says_is_a_gap(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
+) -> None:
+    fake_lab.errors["6.12"] = KnownGapError("it does not build (known)")
+    result = run(body("pass"), "-rx")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["6.12-amd64-falco:kmod: 1 gap", "XFAIL *gap: it does not build (known)"])
+    assert results(pytester) == {THIS: "gap"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"scenario": "a", "event": "b"}, {"event": "b", "build": "c"}, {"event": "b", "kernels": "6.x"}],
+)
 def test_a_gap_that_says_not_what_of_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         gap(**fields)

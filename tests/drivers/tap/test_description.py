@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.drivers.manifest import find_driver
-from lab.drivers.schema import read_manifest
+from lab.drivers.parse import read_manifest
 from tests.support import tap
 
 generate = tap.generator()
@@ -73,8 +73,10 @@ def test_every_mode_has_the_wrong_builds_that_it_can_have() -> None:
 
 def test_every_wrong_build_is_in_the_sources() -> None:
     sources = {
-        "kmod": [path.read_text() for path in (tap.FOLDER / "src").glob("*.c") if ".bpf" not in path.name],
-        "bpf": [(tap.FOLDER / "src/tap_bpf.h").read_text()],
+        "kmod": [
+            path.read_text() for path in (tap.FOLDER / "src/probes").glob("**/*.[ch]") if path.parent.name != "bpf"
+        ],
+        "bpf": [path.read_text() for path in (tap.FOLDER / "src/probes").glob("**/*.h") if path.parent.name != "kmod"],
     }
     sources["modern-bpf"] = sources["bpf"]
     for name, mode in read_manifest(tap.FOLDER / "driver.toml").modes.items():

@@ -34,3 +34,13 @@ class TracePipeCounted(TracePipe):
     def counters(self, said: bytes) -> Counters | None:
         del said
         return Counters(0, 0)
+
+
+class Strict(TracePipe):
+    """The same, of somebody who prints nothing but events."""
+
+    def event(self, line: bytes) -> Event | None:
+        event = super().event(line)
+        if event is None:
+            raise ValueError("it is no line of trace_pipe's")
+        return event

@@ -39,6 +39,5 @@ bool version_fits(const struct tap_version *driver);
 
 /* print.c */
 void print_event(const struct tap_event *event, const __u8 *fields, size_t size);
-int print_flush(void);
 
 #endif

@@ -52,13 +52,26 @@ void tap_send(struct tap_event *event, u32 len);
 /* main.c: somebody waits for events */
 void tap_wake(void);
 
-/* record.c: what the tracepoints call; `reader` is the process they leave out */
-void tap_record_entry(pid_t reader, struct pt_regs *regs, long nr);
-void tap_record_exit(pid_t reader, struct pt_regs *regs, long result);
+/* fields.c: fields of the event in a slot, behind each other */
+struct tap_field *tap_field_open(struct tap_slot *slot, u8 from, u8 arg, u32 most);
+void tap_field_close(struct tap_slot *slot, struct tap_field *field, u32 len, u8 state);
+void tap_put_string(struct tap_slot *slot, u8 from, u8 arg, u64 place);
+void tap_put_kernel_string(struct tap_slot *slot, u8 from, u8 arg, const char *text);
+void tap_put_bytes(struct tap_slot *slot, u8 from, u8 arg, u64 place, u64 len, u32 most);
+void tap_put_argv(struct tap_slot *slot, u8 from, u8 arg, u64 list, u8 abi);
+int tap_peek(void *to, const void __user *from, size_t len);
+
+/* process.c; `reader` is the process that is left out */
+bool tap_is_reader(pid_t reader);
+void tap_describe(struct tap_event *event, u8 kind);
+void tap_put_process(struct tap_slot *slot);
+void tap_put_program_args(struct tap_slot *slot);
 void tap_record_exec(pid_t reader, const struct linux_binprm *bprm);
 void tap_record_task(pid_t reader, u8 kind, struct task_struct *about);
-void tap_record_name(const void *filename, const void *place);
-void tap_record_address(const void *address, int len);
+
+/* calls.c */
+void tap_record_entry(pid_t reader, struct pt_regs *regs, long nr);
+void tap_record_exit(pid_t reader, struct pt_regs *regs, long result);
 
 /* hooks.c: kprobes where the kernel acts on its own copies */
 int tap_hooks_register(void);

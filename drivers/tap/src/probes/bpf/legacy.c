@@ -33,7 +33,7 @@
 #pragma clang diagnostic pop
 
 #include "tap_arch.h"
-#include "tap_helpers.h"
+#include "helpers.h"
 
 #define TAP_OUTPUT(ctx, data, size) \
 	bpf_perf_event_output(ctx, &tap_ring, BPF_F_CURRENT_CPU, data, size)
@@ -76,7 +76,8 @@ enum tap_tail {
 	TAIL_EXIT_END = 3,
 };
 
-#include "tap_bpf.h"
+#include "calls.h"
+#include "hooks.h"
 
 struct tap_raw {
 	__u64 args[3];

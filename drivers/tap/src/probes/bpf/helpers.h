@@ -45,5 +45,9 @@ static long (*bpf_probe_read_kernel_str)(void *to, __u32 size,
 static __u64 (*bpf_ktime_get_boot_ns)(void) = (void *)125;
 static long (*bpf_ringbuf_output)(void *ring, void *data, __u64 size,
 				  __u64 flags) = (void *)130;
+static __u64 (*bpf_ringbuf_query)(void *ring, __u64 what) = (void *)134;
+
+/* Reads kernel memory that may not be there: then it is zero. */
+#define PEEK(to, from) bpf_probe_read_kernel(&(to), sizeof(to), from)
 
 #endif

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "reader.h"
 
 #define SETTLE_NS 1000000000ull
@@ -109,7 +110,7 @@ static int report(struct source *source)
 		dropped += taken[cpu].dropped;
 		sum += read[cpu];
 	}
-	error = print_flush();
+	error = json_flush();
 	fprintf(stderr,
 		"{\"offered\": %llu, \"delivered\": %llu, \"dropped\": %llu, \"waiting\": %lld, \"missed\": %llu, \"malformed\": %llu}\n",
 		offered, sum, dropped, (long long)(offered - sum - dropped),
@@ -129,7 +130,7 @@ static int run(struct source *source)
 		}
 		error = source->read(source);
 		if (error >= 0)
-			error = print_flush();
+			error = json_flush();
 		if (error >= 0)
 			error = source->wait(source);
 		if (error == -EINTR)

@@ -5,11 +5,12 @@
  * writes to one ring for all CPUs, in which order is the order of events.
  */
 #include "tap_arch.h"
-#include "tap_co_re.h"
-#include "tap_helpers.h"
+#include "co_re.h"
+#include "helpers.h"
 
 #define RING_SIZE (4 * 1024 * 1024)
-#define TAP_OUTPUT(ctx, data, size) bpf_ringbuf_output(&tap_ring, data, size, 0)
+#define TAP_OUTPUT(ctx, data, size) \
+	bpf_ringbuf_output(&tap_ring, data, size, tap_wake())
 #define tap_ns(found, member) \
 	(&((typeof(((struct nsproxy *)0)->member))(found))->ns.inum)
 
@@ -18,7 +19,20 @@ struct {
 	MAP_UINT(max_entries, RING_SIZE);
 } tap_ring SEC(".maps");
 
-#include "tap_bpf.h"
+/*
+ * The reader looks every few milliseconds by itself, and is woken only when
+ * there is much: woken at every event, it would take the CPU from within a
+ * program, and while that stands still, a kernel from 7.0 on leaves it out for
+ * other tasks.
+ */
+static __always_inline __u64 tap_wake(void)
+{
+	return bpf_ringbuf_query(&tap_ring, BPF_RB_AVAIL_DATA) > RING_SIZE / 8 ?
+	       BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+#include "calls.h"
+#include "hooks.h"
 
 SEC("tp_btf/sys_enter")
 int tap_sys_enter(__u64 *ctx)

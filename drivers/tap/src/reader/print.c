@@ -1,25 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Events as lines of JSON. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <inttypes.h>
-#include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "json.h"
 #include "reader.h"
-
-enum kind {
-	TAP_KIND_FD, TAP_KIND_PID, TAP_KIND_INT, TAP_KIND_LONG, TAP_KIND_UINT,
-	TAP_KIND_ULONG, TAP_KIND_MODE, TAP_KIND_PTR, TAP_KIND_FLAGS,
-	/* memory: */
-	TAP_KIND_PATH, TAP_KIND_TEXT, TAP_KIND_ARGV, TAP_KIND_SOCKADDR,
-	TAP_KIND_SOCKADDR_OUT, TAP_KIND_DATA, TAP_KIND_STRUCT,
-};
+#include "values.h"
 
 struct tap_described {
 	const char *name;
@@ -33,233 +19,7 @@ struct tap_described {
 
 #include "tap_names.h"
 
-#define BUFFER (1024 * 1024)
 #define LONGEST (256 * 1024)	/* an event's line: every byte of it as \u00xx */
-
-static char buffer[BUFFER];
-static size_t used;
-
-int print_flush(void)
-{
-	size_t done = 0;
-
-	while (done < used) {
-		ssize_t part = write(STDOUT_FILENO, buffer + done, used - done);
-
-		if (part < 0 && errno != EINTR)
-			return -errno;
-		if (part > 0)
-			done += part;
-	}
-	used = 0;
-	return 0;
-}
-
-static void put(const char *text)
-{
-	size_t len = strlen(text);
-
-	memcpy(buffer + used, text, len);
-	used += len;
-}
-
-__attribute__((format(printf, 1, 2)))
-static void putf(const char *format, ...)
-{
-	va_list words;
-
-	va_start(words, format);
-	used += vsnprintf(buffer + used, BUFFER - used, format, words);
-	va_end(words);
-}
-
-static void put_number(__s64 value)
-{
-	char digits[24], *at = digits + sizeof(digits);
-	__u64 rest = value < 0 ? -(__u64)value : (__u64)value;
-
-	do {
-		*--at = '0' + rest % 10;
-		rest /= 10;
-	} while (rest);
-	if (value < 0)
-		*--at = '-';
-	memcpy(buffer + used, at, digits + sizeof(digits) - at);
-	used += digits + sizeof(digits) - at;
-}
-
-static void put_unsigned(__u64 value)
-{
-	if (value >> 63)
-		putf("%llu", value);
-	else
-		put_number(value);
-}
-
-/* How long the UTF-8 sequence at `text` is; 0 when it is none (RFC 3629). */
-static int sequence(const __u8 *text, size_t left)
-{
-	__u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 }, value;
-	int len = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 :
-		  text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
-
-	if (len < 2 || (size_t)len > left)
-		return len == 1;
-	value = text[0] & (0x7f >> len);
-	for (int i = 1; i < len; i++) {
-		if (text[i] >> 6 != 2)
-			return 0;
-		value = value << 6 | (text[i] & 0x3f);
-	}
-	if (value < least[len] || value > 0x10ffff || value >> 11 == 0x1b)
-		return 0;
-	return len;
-}
-
-static bool is_utf8(const __u8 *text, size_t len)
-{
-	for (size_t i = 0; i < len;) {
-		int step = sequence(text + i, len - i);
-
-		if (!step)
-			return false;
-		i += step;
-	}
-	return true;
-}
-
-static void put_base64(const __u8 *data, size_t len)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	put("{\"b64\": \"");
-	for (size_t i = 0; i < len; i += 3) {
-		__u32 bits = data[i] << 16;
-
-		bits |= i + 1 < len ? data[i + 1] << 8 : 0;
-		bits |= i + 2 < len ? data[i + 2] : 0;
-		buffer[used++] = digits[bits >> 18];
-		buffer[used++] = digits[bits >> 12 & 63];
-		buffer[used++] = i + 1 < len ? digits[bits >> 6 & 63] : '=';
-		buffer[used++] = i + 2 < len ? digits[bits & 63] : '=';
-	}
-	put("\"}");
-}
-
-/* A string of the guest's: as it is when it is UTF-8, else in base64. */
-static void put_string(const void *data, size_t len)
-{
-	const __u8 *text = data;
-
-	if (!is_utf8(text, len)) {
-		put_base64(text, len);
-		return;
-	}
-	buffer[used++] = '"';
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '"' || text[i] == '\\') {
-			buffer[used++] = '\\';
-			buffer[used++] = text[i];
-		} else if (text[i] < 0x20 || text[i] == 0x7f) {
-			putf("\\u%04x", text[i]);
-		} else {
-			buffer[used++] = text[i];
-		}
-	}
-	buffer[used++] = '"';
-}
-
-static void put_list(const __u8 *data, size_t len)
-{
-	buffer[used++] = '[';
-	for (size_t i = 0; i < len;) {
-		size_t one = strnlen((const char *)data + i, len - i);
-
-		if (i)
-			put(", ");
-		put_string(data + i, one);
-		i += one + 1;
-	}
-	buffer[used++] = ']';
-}
-
-static void put_address(const __u8 *data, size_t len)
-{
-	struct sockaddr_storage all = {};
-	const struct sockaddr_in *four = (const void *)&all;
-	const struct sockaddr_in6 *six = (const void *)&all;
-	const struct sockaddr_un *local = (const void *)&all;
-	size_t before = offsetof(struct sockaddr_un, sun_path);
-	char text[INET6_ADDRSTRLEN];
-
-	memcpy(&all, data, len < sizeof(all) ? len : sizeof(all));
-	if (len < sizeof(all.ss_family)) {
-		put_base64(data, len);
-		return;
-	}
-	putf("{\"family\": %u", all.ss_family);
-	if (all.ss_family == AF_INET && len >= sizeof(*four)) {
-		inet_ntop(AF_INET, &four->sin_addr, text, sizeof(text));
-		putf(", \"address\": \"%s\", \"port\": %u", text,
-		     ntohs(four->sin_port));
-	} else if (all.ss_family == AF_INET6 && len >= offsetof(struct sockaddr_in6, sin6_scope_id)) {
-		inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof(text));
-		putf(", \"address\": \"%s\", \"port\": %u", text,
-		     ntohs(six->sin6_port));
-	} else if (all.ss_family == AF_UNIX) {
-		size_t path = len - before;
-
-		/* One that begins with NUL is abstract, and all of it counts. */
-		if (path && local->sun_path[0])
-			path = strnlen(local->sun_path, path);
-		put(", \"path\": ");
-		put_string(local->sun_path, path);
-	} else {
-		put(", \"data\": ");
-		put_base64(data, len);
-	}
-	buffer[used++] = '}';
-}
-
-static void put_memory(enum kind kind, const __u8 *data, size_t len)
-{
-	switch (kind) {
-	case TAP_KIND_ARGV:
-		put_list(data, len);
-		break;
-	case TAP_KIND_SOCKADDR:
-	case TAP_KIND_SOCKADDR_OUT:
-		put_address(data, len);
-		break;
-	case TAP_KIND_DATA:
-	case TAP_KIND_STRUCT:
-		put_base64(data, len);
-		break;
-	default:
-		put_string(data, len);
-	}
-}
-
-static void put_value(enum kind kind, __u64 value)
-{
-	switch (kind) {
-	case TAP_KIND_FD:
-	case TAP_KIND_PID:
-	case TAP_KIND_INT:
-		put_number((__s32)value);
-		break;
-	case TAP_KIND_LONG:
-		put_number(value);
-		break;
-	case TAP_KIND_UINT:
-	case TAP_KIND_MODE:
-		put_number((__u32)value);
-		break;
-	default:
-		put_unsigned(value);
-	}
-}
 
 /* What an event's fields are, found once. */
 struct parts {
@@ -465,7 +225,7 @@ static void put_head(const struct tap_event *event, const char *name)
 	static __s64 offset;
 
 	/* Once for each batch: so a clock that is set is noticed at once. */
-	if (!used)
+	if (json_demand(LONGEST))
 		offset = clock_offset();
 	put("{\"type\": \"");
 	if (name)
@@ -500,8 +260,6 @@ void print_event(const struct tap_event *event, const __u8 *fields, size_t size)
 	const struct tap_described *call = call_of(event, name);
 	struct parts parts;
 
-	if (used > BUFFER - LONGEST)
-		print_flush();
 	sort(&parts, fields, size);
 	put_head(event, name);
 	if (event->kind == TAP_CALL) {
