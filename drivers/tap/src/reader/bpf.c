@@ -33,8 +33,7 @@ static const char *const kinds[] = {
 	"tap_typed_", "tap_perf_", "tap_fentry_", "tap_kprobe_",
 };
 static const struct way trampolines = { "tap_typed_", "tap_fentry_" };
-static const struct way probes = { "tap_typed_", "tap_kprobe_" };
-/* From 7.0 on a program may be preempted, unless perf or a kprobe calls it. */
+static const struct way kprobes = { "tap_typed_", "tap_kprobe_" };
 static const struct way perf = { "tap_perf_", "tap_kprobe_" };
 
 struct bpf {
@@ -118,7 +117,7 @@ static int bpf_counts(struct source *source, struct tap_counts *counts)
 	return 0;
 }
 
-/* Runs that the kernel left out, because it held that a program was still running there. */
+/* Runs that the kernel left out: see README.md. */
 static __u64 bpf_missed(struct source *source)
 {
 	struct bpf *bpf = (struct bpf *)source;
@@ -348,23 +347,30 @@ static struct bpf *try_open(const char *path, const struct way *way, int *error)
 	return NULL;
 }
 
-static bool programs_can_be_preempted(void)
+/*
+ * A program that is preempted is left out for other tasks. On a tracepoint that
+ * happens from 7.0 on, in a trampoline with PREEMPT_RT too.
+ */
+static const struct way *way_of(const struct utsname *kernel)
 {
-	struct utsname kernel;
-
-	return !uname(&kernel) && strtoul(kernel.release, NULL, 10) >= 7;
+	if (strtoul(kernel->release, NULL, 10) >= 7)
+		return &perf;
+	return strstr(kernel->version, "PREEMPT_RT") ? &kprobes : &trampolines;
 }
 
 struct source *bpf_open_object(const char *path)
 {
-	bool preempted = programs_can_be_preempted();
+	const struct way *way;
+	struct utsname kernel;
 	struct bpf *bpf;
 	int error;
 
 	libbpf_set_print(note);
-	bpf = try_open(path, preempted ? &perf : &trampolines, &error);
-	if (!bpf && !preempted && error != -EPROTO)
-		bpf = try_open(path, &probes, &error);
+	uname(&kernel);
+	way = way_of(&kernel);
+	bpf = try_open(path, way, &error);
+	if (!bpf && way == &trampolines && error != -EPROTO)
+		bpf = try_open(path, &kprobes, &error);
 	if (!bpf) {
 		fprintf(stderr, "tap-reader: %s: %s\n%s", path, strerror(-error), said);
 		return NULL;
