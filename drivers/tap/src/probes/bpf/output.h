@@ -3,7 +3,7 @@
 #ifndef TAP_OUTPUT_H
 #define TAP_OUTPUT_H
 
-#include "maps.h"
+#include "registers.h"
 
 /* Fill in what every event says of the task that it is about: the current one. */
 static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
@@ -36,7 +36,7 @@ static __always_inline void tap_send(void *ctx, struct tap_event *event,
 	if (!counts)
 		return;
 	event->len = size;
-	event->cpu = bpf_get_smp_processor_id();
+	event->cpu = tap_cpu();
 	__sync_fetch_and_add(&counts->offered, 1);
 	if (TAP_OUTPUT(ctx, event, size) == 0)
 		return;
