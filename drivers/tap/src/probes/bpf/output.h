@@ -29,14 +29,11 @@ static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
 static __always_inline void tap_send(void *ctx, struct tap_event *event,
 				     __u64 size)
 {
-	struct tap_counts *counts;
-	__u32 zero = 0;
+	__u32 cpu = tap_cpu();
+	struct tap_counts *counts = &tap_counters[cpu & (TAP_CPUS - 1)];
 
-	counts = bpf_map_lookup_elem(&tap_counters, &zero);
-	if (!counts)
-		return;
 	event->len = size;
-	event->cpu = tap_cpu();
+	event->cpu = cpu;
 	__sync_fetch_and_add(&counts->offered, 1);
 	if (TAP_OUTPUT(ctx, event, size) == 0)
 		return;

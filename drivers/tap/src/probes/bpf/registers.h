@@ -83,6 +83,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
+#define HOOK_ARGUMENT_1(frame) ((frame)->di)
 #define HOOK_ARGUMENT_2(frame) ((frame)->si)
 #define HOOK_ARGUMENT_3(frame) ((frame)->dx)
 #elif defined(TAP_ARCH_ARM64)
@@ -106,6 +107,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
+#define HOOK_ARGUMENT_1(frame) ((frame)->regs[0])
 #define HOOK_ARGUMENT_2(frame) ((frame)->regs[1])
 #define HOOK_ARGUMENT_3(frame) ((frame)->regs[2])
 #elif defined(TAP_ARCH_RISCV)
@@ -129,6 +131,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return cause == -1ul ? cause : nr;
 }
 
+#define HOOK_ARGUMENT_1(frame) ((frame)->a0)
 #define HOOK_ARGUMENT_2(frame) ((frame)->a1)
 #define HOOK_ARGUMENT_3(frame) ((frame)->a2)
 #endif
