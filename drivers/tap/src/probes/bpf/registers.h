@@ -28,8 +28,8 @@ static __always_inline __u8 tap_abi(void)
 
 /*
  * riscv64's kernels come with the JIT compiler off, and this helper is one that
- * only the compiler can do there: without it up to 6.12 the helper says 0 on
- * every CPU, and 7.2 refuses the program. The task says it too.
+ * only the compiler can do there: on 6.12 it says 0 on every CPU without it. The
+ * task says it too.
  */
 static __always_inline __u32 tap_cpu(void)
 {
