@@ -30,6 +30,7 @@ enum {
 struct thread_info {
 	unsigned long flags;
 	__u32 status;
+	__u32 cpu;
 };
 
 typedef struct {

@@ -3,7 +3,7 @@
 #ifndef TAP_OUTPUT_H
 #define TAP_OUTPUT_H
 
-#include "maps.h"
+#include "registers.h"
 
 /* Fill in what every event says of the task that it is about: the current one. */
 static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
@@ -29,7 +29,7 @@ static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
 static __always_inline void tap_send(void *ctx, struct tap_event *event,
 				     __u64 size)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 cpu = tap_cpu();
 	struct tap_counts *counts = &tap_counters[cpu & (TAP_CPUS - 1)];
 
 	event->len = size;
