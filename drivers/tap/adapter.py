@@ -1,7 +1,8 @@
 """Reads what tap's reader prints, the same for all three modes.
 
-A call's parameters are named as in events.toml. Of what lies in memory there is up to three times: NAME as it was at
-entry, NAME_exit as it was at exit, kernel_NAME as the kernel copied it and acted on it.
+A call's parameters are named as in events.toml. What lies in memory is read up to three times: NAME_entry at entry,
+NAME_exit at exit, kernel_NAME as the kernel copied it and acted on it. NAME is the last of these where it is known, else
+what was read at entry.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class TapAdapter:
         for name in [name for name, value in params.items() if value is None]:
             # It was not in memory at entry: the kernel brought it there, and acted on what it found.
             params[name] = params.get(f"kernel_{name}", params.get(f"{name}_exit"))
+        _prefer_the_kernels(params)
         for state in ("not_resident", "cut"):
             if state in fields:
                 params[state] = frozenset(str(name) for name in fields[state])
@@ -107,6 +109,14 @@ class TapAdapter:
             self._programs[pid] = _bytes(fields.get("file")) or b""
         elif kind == "procfork" and pid in self._programs and len(self._programs) < _MOST_PROGRAMS:
             self._programs[int(fields["task"]["pid"])] = self._programs[pid]
+
+
+def _prefer_the_kernels(params: dict[str, Value]) -> None:
+    """What the kernel acted on is what the event is about; what was read at entry is NAME_entry then."""
+    for known in [name for name in params if name.startswith("kernel_")]:
+        name = known.removeprefix("kernel_")
+        params[f"{name}_entry"] = params.get(name)
+        params[name] = params[known]
 
 
 def _put_task(params: dict[str, Value], fields: Mapping[str, Any]) -> None:

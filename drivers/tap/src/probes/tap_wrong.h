@@ -42,6 +42,16 @@ static __always_inline __u8 tap_read_at(__u8 from)
 #endif
 }
 
+/* Whether it looks at the kernel's own copies at all. */
+static __always_inline int tap_sees_copies(void)
+{
+#ifdef TAP_WRONG_EXIT_ONLY
+	return 0;
+#else
+	return 1;
+#endif
+}
+
 /*
  * The length that it reports of a string. The lab's own marks are spared, or
  * no capture of such a build could begin.

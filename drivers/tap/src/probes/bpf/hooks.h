@@ -23,7 +23,7 @@ static __always_inline void tap_kernel_name(const struct filename *name, __u32 p
 	const struct tap_call *call;
 	const char *text = 0;
 
-	if (!slot)
+	if (!slot || !tap_sees_copies())
 		return;
 	call = tap_row(slot->row);
 	if (!(call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
@@ -43,7 +43,7 @@ static __always_inline void tap_kernel_address(const void *address, __u32 len)
 	struct tap_field *field;
 	const struct tap_call *call;
 
-	if (!slot || slot->names)
+	if (!slot || !tap_sees_copies() || slot->names)
 		return;
 	call = tap_row(slot->row);
 	if (!(call->flags & TAP_CALL_ADDRESS))

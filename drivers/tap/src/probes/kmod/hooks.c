@@ -11,6 +11,7 @@
 #include <linux/ptrace.h>
 
 #include "tap.h"
+#include "tap_wrong.h"
 
 /*
  * On riscv64 a function begins with the two instructions that ftrace may patch,
@@ -27,7 +28,8 @@ static void record_name(const struct filename *name, const void *place)
 {
 	struct tap_slot *slot = tap_slot_find(current);
 
-	if (!slot || !(slot->call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
+	if (!slot || !tap_sees_copies() || !(slot->call->flags & TAP_CALL_NAMES) ||
+	    slot->names >= 2 ||
 	    (slot->last_name == name && slot->last_place == place) ||
 	    IS_ERR_OR_NULL(name))
 		return;
@@ -43,7 +45,8 @@ static void record_address(const void *address, int len)
 	struct tap_slot *slot = tap_slot_find(current);
 	struct tap_field *field;
 
-	if (!slot || slot->names || !(slot->call->flags & TAP_CALL_ADDRESS))
+	if (!slot || !tap_sees_copies() || slot->names ||
+	    !(slot->call->flags & TAP_CALL_ADDRESS))
 		return;
 	field = tap_field_open(slot, TAP_IN_KERNEL, 0, TAP_ADDRESS_MAX);
 	if (!field)
