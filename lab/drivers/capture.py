@@ -6,6 +6,7 @@ A capture begins and ends with sentinels (lab/drivers/marks.py). Nothing sleeps.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from lab.drivers.marks import GONE, Stream, mark_until_seen
 from lab.errors import ConsumerError
 
 # Seconds on hardware.
-_END_DEADLINE = 5.0
+_END_SILENCE = 5.0  # without any event while the end is waited for
+_END_LONGEST = 20.0  # however many still come: a slow reader may have thousands to work off
 _SILENT = "the driver, or what reads it, stopped on the way: the bundle has the events until then"
 
 
@@ -74,8 +76,12 @@ class Events:
     def _mark_once(self, stream: Stream, prefix: str) -> None:
         machine = self._deployment.machine
         cpus = self._deployment.emit_sentinels(prefix)
-        if stream.seen(prefix, cpus, machine.scaled(_END_DEADLINE)):
-            return
+        latest = time.monotonic() + machine.scaled(_END_LONGEST)
+        known = -1
+        while len(stream.events) > known and time.monotonic() < latest:
+            known = len(stream.events)
+            if stream.seen(prefix, cpus, machine.scaled(_END_SILENCE)):
+                return
         fault = self._deployment.consumer_fault()
         why = f"its consumer ended: {fault}" if fault else stream.missing(prefix, cpus)
         what = f"{self._deployment.build.driver.name} did not report the end of the capture: {why}"

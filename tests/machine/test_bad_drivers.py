@@ -177,7 +177,7 @@ def test_a_consumer_that_goes_wrong_in_a_capture_is_told_by_what_it_does(
     machine = bench.machine()
     bench.traced(machine)
     deployment = deploy(machine, bench.give(machine, f"bad-consumer:{mode}"))
-    monkeypatch.setattr("lab.drivers.capture._END_DEADLINE", 0.5)
+    monkeypatch.setattr("lab.drivers.capture._END_SILENCE", 0.5)
     with pytest.raises(ConsumerError) as caught, Events(deployment).capture() as seen:
         machine.run(["sh", "-c", "cat /lab-go-wrong"], check=False)
     whose = "the consumer of bad-consumer" if mode == "long" else "bad-consumer"

@@ -46,7 +46,14 @@ def said(event: Event, people: dict[int, str]) -> tuple[object, ...]:
     def known(value: Value) -> object:
         return people.get(value, value) if isinstance(value, int) else value
 
-    params = tuple(sorted((name, repr(known(value))) for name, value in event.params.items() if name not in _CHANGES))
+    # A mode is no process, though a process may have its number: 0400 is 256.
+    params = tuple(
+        sorted(
+            (name, repr(value if name == "mode" else known(value)))
+            for name, value in event.params.items()
+            if name not in _CHANGES
+        )
+    )
     result = None if event.type in _PLACES else known(event.result)
     return (event.type, people.get(event.pid), people.get(event.ppid), event.comm, result, params)
 

@@ -97,6 +97,9 @@ struct tap_process {
 	char parent[TAP_COMM];
 };
 
+/* More CPUs than that the reader refuses; a power of two. */
+#define TAP_CPUS 512
+
 /* One for each CPU. offered = delivered + dropped, once the ring is empty. */
 struct tap_counts {
 	__u64 offered;

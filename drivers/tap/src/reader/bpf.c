@@ -4,34 +4,45 @@
  * ring buffer (modern) or from perf buffers, one for each CPU (legacy). Which
  * of them it is, the object itself says by the map that it writes to.
  */
-#define _GNU_SOURCE
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "reader.h"
 
 #define PERF_PAGES 256
-/*
- * It looks this often by itself, and is woken only when there is much to read:
- * to be woken from within a program takes the CPU from it (see README.md).
- */
-#define LOOK_MS 10
-#define WAKE_EVENTS 16
 #define TAIL_PREFIX "tap_tail_"
 #define SAID 16384
+
+/*
+ * How a probe gets to the kernel's tracepoints, and into its functions: by those
+ * of its programs whose names begin so. Others that are named after a kind are
+ * not loaded; what is named after none always is.
+ */
+struct way {
+	const char *points, *hooks;
+};
+
+static const char *const kinds[] = {
+	"tap_typed_", "tap_perf_", "tap_fentry_", "tap_kprobe_",
+};
+static const struct way trampolines = { "tap_typed_", "tap_fentry_" };
+static const struct way kprobes = { "tap_typed_", "tap_kprobe_" };
+static const struct way perf = { "tap_perf_", "tap_kprobe_" };
 
 struct bpf {
 	struct source source;
 	struct bpf_object *object;
 	struct bpf_link *links[64];
 	int linked;
-	int counters;
+	const struct tap_counts *counters;	/* of each CPU, in the probe's memory */
+	size_t counters_size;
 	bool failed;
 	struct ring_buffer *ring;
 	struct perf_buffer *perf;
@@ -88,28 +99,25 @@ static int bpf_read(struct source *source)
 static int bpf_wait(struct source *source)
 {
 	struct bpf *bpf = (struct bpf *)source;
-	int done = bpf->ring ? ring_buffer__poll(bpf->ring, LOOK_MS) :
-		   perf_buffer__poll(bpf->perf, LOOK_MS);
+	int done = bpf->ring ? ring_buffer__poll(bpf->ring, WAIT_MS) :
+		   perf_buffer__poll(bpf->perf, WAIT_MS);
 
 	return bpf->failed ? -EBADMSG : done;
 }
 
 static int bpf_counts(struct source *source, struct tap_counts *counts)
 {
-	static struct tap_counts before[MOST_CPUS];
-	struct bpf *bpf = (struct bpf *)source;
-	__u32 zero = 0;
+	const struct tap_counts *now = ((struct bpf *)source)->counters;
 
-	/* An event is offered before it is dropped: so drops are those of before. */
-	if (bpf_map_lookup_elem(bpf->counters, &zero, before) ||
-	    bpf_map_lookup_elem(bpf->counters, &zero, counts))
-		return -errno;
-	for (int cpu = 0; cpu < source->cpus; cpu++)
-		counts[cpu].dropped = before[cpu].dropped;
+	/* An event is offered before it is dropped: so drops are looked at first. */
+	for (int cpu = 0; cpu < source->cpus; cpu++) {
+		counts[cpu].dropped = __atomic_load_n(&now[cpu].dropped, __ATOMIC_ACQUIRE);
+		counts[cpu].offered = __atomic_load_n(&now[cpu].offered, __ATOMIC_ACQUIRE);
+	}
 	return 0;
 }
 
-/* Runs that the kernel left out, because a program was still running there. */
+/* Runs that the kernel left out: see README.md. */
 static __u64 bpf_missed(struct source *source)
 {
 	struct bpf *bpf = (struct bpf *)source;
@@ -119,11 +127,7 @@ static __u64 bpf_missed(struct source *source)
 	bpf_object__for_each_program(program, bpf->object) {
 		struct bpf_prog_info info = {};
 		__u32 size = sizeof(info);
-		const char *section = bpf_program__section_name(program);
 
-		/* Names and addresses are extra: an event without one is whole. */
-		if (!strncmp(section, "kprobe/", 7) || !strncmp(section, "fentry/", 7))
-			continue;
 		if (!bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
 			sum += info.recursion_misses;
 	}
@@ -145,15 +149,24 @@ static void bpf_end(struct source *source)
 	bpf_stop(source);
 	ring_buffer__free(bpf->ring);
 	perf_buffer__free(bpf->perf);
+	if (bpf->counters)
+		munmap((void *)bpf->counters, bpf->counters_size);
 	bpf_object__close(bpf->object);
 	free(bpf);
 }
 
-static bool is_hook(const struct bpf_program *program)
+static bool is(const struct bpf_program *program, const char *kind)
 {
-	const char *section = bpf_program__section_name(program);
+	return !strncmp(bpf_program__name(program), kind, strlen(kind));
+}
 
-	return !strncmp(section, "kprobe/", 7) || !strncmp(section, "fentry/", 7);
+static bool is_wanted(const struct bpf_program *program, const struct way *way)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (is(program, kinds[i]))
+			return is(program, way->points) || is(program, way->hooks);
+	}
+	return true;
 }
 
 /* Whether the kernel has a function of that name; it may lack it or inline it. */
@@ -170,10 +183,11 @@ static bool has_function(const char *name)
 	return has;
 }
 
-/* Set what the reader decides before the probe is loaded: who it is, and by which
- * kind of program the probe hooks into functions; -ENOENT if it has none of that kind.
+/*
+ * Set what the reader decides before the probe is loaded: who it is, and which
+ * way the probe takes; -ENOENT if it has no hooks of that kind.
  */
-static int configure(struct bpf *bpf, bool fentry)
+static int configure(struct bpf *bpf, const struct way *way)
 {
 	struct bpf_program *program;
 	const struct tap_version *version;
@@ -192,11 +206,11 @@ static int configure(struct bpf *bpf, bool fentry)
 		return -EPROTO;
 	*reader = getpid();
 	bpf_object__for_each_program(program, bpf->object) {
-		const char *section = bpf_program__section_name(program);
-		bool wanted = !strncmp(section, fentry ? "fentry/" : "kprobe/", 7);
+		const char *function = strchr(bpf_program__section_name(program), '/') + 1;
+		bool hook = is(program, way->hooks);
 
-		any = any || wanted;
-		if (is_hook(program) && !(wanted && has_function(section + 7)))
+		any = any || hook;
+		if (!is_wanted(program, way) || (hook && !has_function(function)))
 			bpf_program__set_autoload(program, false);
 	}
 	return any ? 0 : -ENOENT;
@@ -217,7 +231,7 @@ static int fill(struct bpf *bpf)
 		const char *name = bpf_program__name(program);
 		__u32 index, to;
 
-		if (tails < 0 || strncmp(name, TAIL_PREFIX, strlen(TAIL_PREFIX)))
+		if (tails < 0 || !is(program, TAIL_PREFIX))
 			continue;
 		index = strtoul(name + strlen(TAIL_PREFIX), NULL, 10);
 		to = bpf_program__fd(program);
@@ -251,9 +265,7 @@ static int attach(struct bpf *bpf)
 	bpf_object__for_each_program(program, bpf->object) {
 		struct bpf_link *link;
 
-		if (!bpf_program__autoload(program) ||
-		    !strncmp(bpf_program__name(program), TAIL_PREFIX,
-			     strlen(TAIL_PREFIX)))
+		if (!bpf_program__autoload(program) || is(program, TAIL_PREFIX))
 			continue;
 		if (bpf->linked == sizeof(bpf->links) / sizeof(*bpf->links))
 			return -E2BIG;
@@ -268,7 +280,6 @@ static int attach(struct bpf *bpf)
 static int buffers(struct bpf *bpf)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(bpf->object, "tap_ring");
-	LIBBPF_OPTS(perf_buffer_opts, options, .sample_period = WAKE_EVENTS);
 
 	if (!map)
 		return -EPROTO;
@@ -276,37 +287,49 @@ static int buffers(struct bpf *bpf)
 		bpf->ring = ring_buffer__new(bpf_map__fd(map), on_ring, bpf, NULL);
 	else
 		bpf->perf = perf_buffer__new(bpf_map__fd(map), PERF_PAGES, on_perf,
-					     on_lost, bpf, &options);
+					     on_lost, bpf, NULL);
 	return bpf->ring || bpf->perf ? 0 : -errno;
 }
 
-static int bpf_begin(struct bpf *bpf, const char *path, bool fentry)
+static int map_counters(struct bpf *bpf)
 {
-	const struct sched_param none = {};
+	struct bpf_map *map = bpf_object__find_map_by_name(bpf->object, ".bss.counters");
+	void *mapped;
+
+	if (!map)
+		return -EPROTO;
+	bpf->source.cpus = libbpf_num_possible_cpus();
+	bpf->counters_size = bpf_map__value_size(map);
+	if (bpf->source.cpus < 1 ||
+	    bpf->source.cpus * sizeof(*bpf->counters) > bpf->counters_size)
+		return -EPROTO;
+	mapped = mmap(NULL, bpf->counters_size, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
+	if (mapped == MAP_FAILED)
+		return -errno;
+	bpf->counters = mapped;
+	return 0;
+}
+
+static int bpf_begin(struct bpf *bpf, const char *path, const struct way *way)
+{
 	int error;
 
-	/* One that waits for its turn takes the CPU from no program either. */
-	sched_setscheduler(0, SCHED_BATCH, &none);
 	bpf->object = bpf_object__open_file(path, NULL);
 	if (!bpf->object)
 		return -errno;
-	error = configure(bpf, fentry);
+	error = configure(bpf, way);
 	if (!error)
 		error = bpf_object__load(bpf->object);
-	if (error)
-		return error;
-	bpf->counters = bpf_object__find_map_fd_by_name(bpf->object, "tap_counters");
-	bpf->source.cpus = libbpf_num_possible_cpus();
-	if (bpf->counters < 0 || bpf->source.cpus < 1 ||
-	    bpf->source.cpus > MOST_CPUS)
-		return -EPROTO;
-	error = fill(bpf);
+	if (!error)
+		error = map_counters(bpf);
+	if (!error)
+		error = fill(bpf);
 	if (!error)
 		error = buffers(bpf);
 	return error ? error : attach(bpf);
 }
 
-static struct bpf *try_open(const char *path, bool fentry, int *error)
+static struct bpf *try_open(const char *path, const struct way *way, int *error)
 {
 	struct bpf *bpf = calloc(1, sizeof(*bpf));
 
@@ -317,22 +340,37 @@ static struct bpf *try_open(const char *path, bool fentry, int *error)
 		.read = bpf_read, .wait = bpf_wait, .counts = bpf_counts,
 		.missed = bpf_missed, .stop = bpf_stop, .close = bpf_end,
 	};
-	*error = bpf_begin(bpf, path, fentry);
+	*error = bpf_begin(bpf, path, way);
 	if (!*error)
 		return bpf;
 	bpf_end(&bpf->source);
 	return NULL;
 }
 
+/*
+ * A program that is preempted is left out for other tasks. On a tracepoint that
+ * happens from 7.0 on, in a trampoline with PREEMPT_RT too.
+ */
+static const struct way *way_of(const struct utsname *kernel)
+{
+	if (strtoul(kernel->release, NULL, 10) >= 7)
+		return &perf;
+	return strstr(kernel->version, "PREEMPT_RT") ? &kprobes : &trampolines;
+}
+
 struct source *bpf_open_object(const char *path)
 {
+	const struct way *way;
+	struct utsname kernel;
 	struct bpf *bpf;
 	int error;
 
 	libbpf_set_print(note);
-	bpf = try_open(path, true, &error);
-	if (!bpf && error != -EPROTO)
-		bpf = try_open(path, false, &error);
+	uname(&kernel);
+	way = way_of(&kernel);
+	bpf = try_open(path, way, &error);
+	if (!bpf && way == &trampolines && error != -EPROTO)
+		bpf = try_open(path, &kprobes, &error);
 	if (!bpf) {
 		fprintf(stderr, "tap-reader: %s: %s\n%s", path, strerror(-error), said);
 		return NULL;

@@ -10,7 +10,7 @@
 #include "tap_version.h"
 #include "tap_wire.h"
 
-#define MOST_CPUS 512
+#define MOST_CPUS TAP_CPUS
 #define WAIT_MS 100
 
 /* Where events come from; the two of them are in kmod.c and bpf.c. */

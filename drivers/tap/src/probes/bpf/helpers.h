@@ -45,7 +45,8 @@ static long (*bpf_probe_read_kernel_str)(void *to, __u32 size,
 static __u64 (*bpf_ktime_get_boot_ns)(void) = (void *)125;
 static long (*bpf_ringbuf_output)(void *ring, void *data, __u64 size,
 				  __u64 flags) = (void *)130;
-static __u64 (*bpf_ringbuf_query)(void *ring, __u64 what) = (void *)134;
+static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
+static struct pt_regs *(*bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
 
 /* Reads kernel memory that may not be there: then it is zero. */
 #define PEEK(to, from) bpf_probe_read_kernel(&(to), sizeof(to), from)

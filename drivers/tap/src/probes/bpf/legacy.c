@@ -2,9 +2,9 @@
 /*
  * The legacy probe: an object for one kernel, compiled with that kernel's
  * headers, so that the places of its structures' members are fixed in it. It
- * hangs on raw tracepoints and kprobes, writes to one buffer for each CPU, and
- * is cut into programs that call each other as tails, each of which must be
- * small enough for the verifier by itself.
+ * hangs on raw tracepoints (perf's from 7.0 on) and kprobes, writes to one buffer
+ * for each CPU, and is cut into programs that call each other as tails, each of
+ * which must be small enough for the verifier by itself.
  */
 /* The headers are configured for gcc: what only gcc can do is taken out of it. */
 #undef CONFIG_USE_X86_SEG_SUPPORT
@@ -78,18 +78,45 @@ enum tap_tail {
 
 #include "calls.h"
 #include "hooks.h"
+#include "points.h"
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 struct tap_raw {
 	__u64 args[3];
 };
 
-SEC("raw_tracepoint/sys_enter")
-int tap_sys_enter(struct tap_raw *ctx)
+#define CALL_POINT(name) SEC("raw_tracepoint/" #name)
+#define TASK_POINT(name) SEC("raw_tracepoint/" #name)
+#define POINT struct tap_raw
+#define REGISTERS(ctx) ((struct pt_regs *)(ctx)->args[0])
+#define NUMBER(ctx) ((ctx)->args[1])
+#define RESULT(ctx) ((ctx)->args[1])
+#define FILENAME(ctx) tap_raw_filename((struct linux_binprm *)(ctx)->args[2])
+
+static __always_inline const char *tap_raw_filename(const struct linux_binprm *bprm)
+{
+	const char *name = 0;
+
+	PEEK(name, &bprm->filename);
+	return name;
+}
+#else
+#define CALL_POINT(name) SEC("tp/raw_syscalls/" #name)
+#define TASK_POINT(name) SEC("tp/sched/" #name)
+#define POINT struct tap_point
+#define REGISTERS(ctx) tap_registers()
+#define NUMBER(ctx) ((ctx)->nr)
+#define RESULT(ctx) ((ctx)->result)
+#define FILENAME(ctx) tap_filename(ctx)
+#endif
+
+CALL_POINT(sys_enter)
+int tap_sys_enter(POINT *ctx)
 {
 	struct tap_slot *slot;
 	const struct tap_call *call;
 
-	slot = tap_entry(ctx, (struct pt_regs *)ctx->args[0], ctx->args[1]);
+	slot = tap_entry(ctx, REGISTERS(ctx), NUMBER(ctx));
 	if (!slot)
 		return 0;
 	call = tap_row(slot->row);
@@ -99,8 +126,8 @@ int tap_sys_enter(struct tap_raw *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sys_enter")
-int tap_tail_0(struct tap_raw *ctx)
+CALL_POINT(sys_enter)
+int tap_tail_0(POINT *ctx)
 {
 	struct tap_slot *slot = tap_find();
 
@@ -109,16 +136,16 @@ int tap_tail_0(struct tap_raw *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sys_exit")
-int tap_sys_exit(struct tap_raw *ctx)
+CALL_POINT(sys_exit)
+int tap_sys_exit(POINT *ctx)
 {
 	struct tap_slot *slot = tap_find();
 
 	if (!slot) {
-		tap_exit_plain(ctx, (struct pt_regs *)ctx->args[0], ctx->args[1]);
+		tap_exit_plain(ctx, REGISTERS(ctx), RESULT(ctx));
 		return 0;
 	}
-	tap_exit_begin(slot, ctx->args[1]);
+	tap_exit_begin(slot, RESULT(ctx));
 	if (tap_has_old_memory(slot, tap_row(slot->row)))
 		bpf_tail_call(ctx, &tap_tails, TAIL_EXIT_MEMORY);
 	else
@@ -126,8 +153,8 @@ int tap_sys_exit(struct tap_raw *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sys_exit")
-int tap_tail_1(struct tap_raw *ctx)
+CALL_POINT(sys_exit)
+int tap_tail_1(POINT *ctx)
 {
 	struct tap_slot *slot = tap_find();
 	const struct tap_call *call;
@@ -142,8 +169,8 @@ int tap_tail_1(struct tap_raw *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sys_exit")
-int tap_tail_2(struct tap_raw *ctx)
+CALL_POINT(sys_exit)
+int tap_tail_2(POINT *ctx)
 {
 	struct tap_slot *slot = tap_find();
 
@@ -153,8 +180,8 @@ int tap_tail_2(struct tap_raw *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sys_exit")
-int tap_tail_3(struct tap_raw *ctx)
+CALL_POINT(sys_exit)
+int tap_tail_3(POINT *ctx)
 {
 	struct tap_slot *slot = tap_find();
 
@@ -163,22 +190,31 @@ int tap_tail_3(struct tap_raw *ctx)
 	return 0;
 }
 
-SEC("raw_tracepoint/sched_process_exec")
-int tap_sched_exec(struct tap_raw *ctx)
+TASK_POINT(sched_process_exec)
+int tap_sched_exec(POINT *ctx)
 {
-	tap_exec(ctx, (struct linux_binprm *)ctx->args[2]);
+	tap_exec(ctx, FILENAME(ctx));
 	return 0;
 }
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 SEC("raw_tracepoint/sched_process_fork")
 int tap_sched_fork(struct tap_raw *ctx)
 {
 	tap_task(ctx, TAP_FORK, (struct task_struct *)ctx->args[1]);
 	return 0;
 }
+#else
+SEC("kprobe/wake_up_new_task")
+int tap_sched_fork(struct pt_regs *ctx)
+{
+	tap_new_task(ctx, (struct task_struct *)HOOK_ARGUMENT_1(ctx));
+	return 0;
+}
+#endif
 
-SEC("raw_tracepoint/sched_process_exit")
-int tap_sched_exit(struct tap_raw *ctx)
+TASK_POINT(sched_process_exit)
+int tap_sched_exit(POINT *ctx)
 {
 	tap_task(ctx, TAP_EXIT, tap_current());
 	tap_drop_slot();

@@ -64,12 +64,11 @@ struct {
 	MAP_TYPE(value, __u32);
 } tap_tasks SEC(".maps");
 
-struct {
-	MAP_UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	MAP_UINT(max_entries, 1);
-	MAP_TYPE(key, __u32);
-	MAP_TYPE(value, struct tap_counts);
-} tap_counters SEC(".maps");
+/*
+ * For each CPU. The reader maps it: while somebody asks the kernel for what is in
+ * a map, no program that perf or a kprobe calls is run on that CPU.
+ */
+struct tap_counts tap_counters[TAP_CPUS] SEC(".bss.counters");
 
 static __always_inline struct task_struct *tap_current(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The modern probe: one object for every kernel of an architecture. It hangs
- * on the kernel's typed tracepoints, finds the kernel's structures by BTF, and
+ * on the kernel's tracepoints, finds the kernel's structures by BTF, and
  * writes to one ring for all CPUs, in which order is the order of events.
  */
 #include "tap_arch.h"
@@ -9,8 +9,7 @@
 #include "helpers.h"
 
 #define RING_SIZE (4 * 1024 * 1024)
-#define TAP_OUTPUT(ctx, data, size) \
-	bpf_ringbuf_output(&tap_ring, data, size, tap_wake())
+#define TAP_OUTPUT(ctx, data, size) bpf_ringbuf_output(&tap_ring, data, size, 0)
 #define tap_ns(found, member) \
 	(&((typeof(((struct nsproxy *)0)->member))(found))->ns.inum)
 
@@ -19,28 +18,15 @@ struct {
 	MAP_UINT(max_entries, RING_SIZE);
 } tap_ring SEC(".maps");
 
-/*
- * The reader looks every few milliseconds by itself, and is woken only when
- * there is much: woken at every event, it would take the CPU from within a
- * program, and while that stands still, a kernel from 7.0 on leaves it out for
- * other tasks.
- */
-static __always_inline __u64 tap_wake(void)
-{
-	return bpf_ringbuf_query(&tap_ring, BPF_RB_AVAIL_DATA) > RING_SIZE / 8 ?
-	       BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-}
-
 #include "calls.h"
 #include "hooks.h"
+#include "points.h"
 
-SEC("tp_btf/sys_enter")
-int tap_sys_enter(__u64 *ctx)
+static __always_inline int tap_sys_enter(void *ctx, struct pt_regs *regs, long nr)
 {
-	struct tap_slot *slot;
+	struct tap_slot *slot = tap_entry(ctx, regs, nr);
 	const struct tap_call *call;
 
-	slot = tap_entry(ctx, (struct pt_regs *)ctx[0], ctx[1]);
 	if (!slot)
 		return 0;
 	call = tap_row(slot->row);
@@ -50,17 +36,16 @@ int tap_sys_enter(__u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int tap_sys_exit(__u64 *ctx)
+static __always_inline int tap_sys_exit(void *ctx, struct pt_regs *regs, long result)
 {
 	struct tap_slot *slot = tap_find();
 	const struct tap_call *call;
 
 	if (!slot) {
-		tap_exit_plain(ctx, (struct pt_regs *)ctx[0], ctx[1]);
+		tap_exit_plain(ctx, regs, result);
 		return 0;
 	}
-	tap_exit_begin(slot, ctx[1]);
+	tap_exit_begin(slot, result);
 	call = tap_row(slot->row);
 	if (tap_has_old_memory(slot, call)) {
 		tap_memory(slot, call, TAP_AT_EXIT);
@@ -71,26 +56,83 @@ int tap_sys_exit(__u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int tap_sched_exec(__u64 *ctx)
+static __always_inline int tap_sched_exit(void *ctx)
 {
-	tap_exec(ctx, (struct linux_binprm *)ctx[2]);
+	tap_task(ctx, TAP_EXIT, tap_current());
+	tap_drop_slot();
+	return 0;
+}
+
+/* The kernel's typed tracepoints, which the reader takes before 7.0. */
+SEC("tp_btf/sys_enter")
+int tap_typed_sys_enter(__u64 *ctx)
+{
+	return tap_sys_enter(ctx, (struct pt_regs *)ctx[0], ctx[1]);
+}
+
+SEC("tp_btf/sys_exit")
+int tap_typed_sys_exit(__u64 *ctx)
+{
+	return tap_sys_exit(ctx, (struct pt_regs *)ctx[0], ctx[1]);
+}
+
+SEC("tp_btf/sched_process_exec")
+int tap_typed_exec(__u64 *ctx)
+{
+	const char *name = 0;
+
+	PEEK(name, &((struct linux_binprm *)ctx[2])->filename);
+	tap_exec(ctx, name);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_fork")
-int tap_sched_fork(__u64 *ctx)
+int tap_typed_fork(__u64 *ctx)
 {
 	tap_task(ctx, TAP_FORK, (struct task_struct *)ctx[1]);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
-int tap_sched_exit(__u64 *ctx)
+int tap_typed_exit(__u64 *ctx)
 {
-	tap_task(ctx, TAP_EXIT, tap_current());
-	tap_drop_slot();
+	return tap_sched_exit(ctx);
+}
+
+/* The same tracepoints as perf's, which the reader takes from 7.0 on. */
+SEC("tp/raw_syscalls/sys_enter")
+int tap_perf_sys_enter(struct tap_point *ctx)
+{
+	return tap_sys_enter(ctx, tap_registers(), ctx->nr);
+}
+
+SEC("tp/raw_syscalls/sys_exit")
+int tap_perf_sys_exit(struct tap_point *ctx)
+{
+	return tap_sys_exit(ctx, tap_registers(), ctx->result);
+}
+
+SEC("tp/sched/sched_process_exec")
+int tap_perf_exec(struct tap_point *ctx)
+{
+	tap_exec(ctx, tap_filename(ctx));
 	return 0;
+}
+
+SEC("kprobe/wake_up_new_task")
+int tap_perf_fork(struct pt_regs *ctx)
+{
+	unsigned long child = 0;
+
+	PEEK(child, &HOOK_ARGUMENT_1(ctx));
+	tap_new_task(ctx, (struct task_struct *)child);
+	return 0;
+}
+
+SEC("tp/sched/sched_process_exit")
+int tap_perf_exit(struct tap_point *ctx)
+{
+	return tap_sched_exit(ctx);
 }
 
 /*

@@ -3,7 +3,7 @@
 #ifndef TAP_OUTPUT_H
 #define TAP_OUTPUT_H
 
-#include "maps.h"
+#include "registers.h"
 
 /* Fill in what every event says of the task that it is about: the current one. */
 static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
@@ -29,14 +29,11 @@ static __always_inline void tap_describe(struct tap_event *event, __u8 kind)
 static __always_inline void tap_send(void *ctx, struct tap_event *event,
 				     __u64 size)
 {
-	struct tap_counts *counts;
-	__u32 zero = 0;
+	__u32 cpu = tap_cpu();
+	struct tap_counts *counts = &tap_counters[cpu & (TAP_CPUS - 1)];
 
-	counts = bpf_map_lookup_elem(&tap_counters, &zero);
-	if (!counts)
-		return;
 	event->len = size;
-	event->cpu = bpf_get_smp_processor_id();
+	event->cpu = cpu;
 	__sync_fetch_and_add(&counts->offered, 1);
 	if (TAP_OUTPUT(ctx, event, size) == 0)
 		return;

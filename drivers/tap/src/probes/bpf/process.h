@@ -122,10 +122,9 @@ static __always_inline void tap_task(void *ctx, __u8 kind,
 	tap_send(ctx, &all.event, sizeof(all));
 }
 
-static __always_inline void tap_exec(void *ctx, const struct linux_binprm *bprm)
+static __always_inline void tap_exec(void *ctx, const char *name)
 {
 	struct tap_slot *slot;
-	const char *name = 0;
 	__u32 number = 0, used;
 
 	if (tap_is_reader())
@@ -139,7 +138,6 @@ static __always_inline void tap_exec(void *ctx, const struct linux_binprm *bprm)
 		slot->event.args[i] = 0;
 	tap_describe(&slot->event, TAP_EXEC);
 	tap_process_field(slot);
-	PEEK(name, &bprm->filename);
 	tap_kernel_string(slot, TAP_OF_TASK, TAP_ABOUT_FILE, name);
 	tap_program_args(slot);
 	used = slot->used;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What each architecture keeps elsewhere: which ABI a call has, its number, its arguments. */
+/* What each architecture keeps elsewhere: which CPU this is, a call's ABI, its number, its arguments. */
 #ifndef TAP_REGISTERS_H
 #define TAP_REGISTERS_H
 
@@ -23,6 +23,23 @@ static __always_inline __u8 tap_abi(void)
 	return flags & OF_THREAD_32BIT ? TAP_COMPAT : 0;
 #else
 	return 0;
+#endif
+}
+
+/*
+ * riscv64's kernels come with the JIT compiler off, and this helper is one that
+ * only the compiler can do there: on 6.12 it says 0 on every CPU without it. The
+ * task says it too.
+ */
+static __always_inline __u32 tap_cpu(void)
+{
+#if defined(TAP_ARCH_RISCV)
+	__u32 cpu = 0;
+
+	PEEK(cpu, &tap_current()->thread_info.cpu);
+	return cpu;
+#else
+	return bpf_get_smp_processor_id();
 #endif
 }
 
@@ -66,6 +83,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
+#define HOOK_ARGUMENT_1(frame) ((frame)->di)
 #define HOOK_ARGUMENT_2(frame) ((frame)->si)
 #define HOOK_ARGUMENT_3(frame) ((frame)->dx)
 #elif defined(TAP_ARCH_ARM64)
@@ -89,6 +107,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return nr;
 }
 
+#define HOOK_ARGUMENT_1(frame) ((frame)->regs[0])
 #define HOOK_ARGUMENT_2(frame) ((frame)->regs[1])
 #define HOOK_ARGUMENT_3(frame) ((frame)->regs[2])
 #elif defined(TAP_ARCH_RISCV)
@@ -112,6 +131,7 @@ static __always_inline __u64 tap_number(struct pt_regs *regs)
 	return cause == -1ul ? cause : nr;
 }
 
+#define HOOK_ARGUMENT_1(frame) ((frame)->a0)
 #define HOOK_ARGUMENT_2(frame) ((frame)->a1)
 #define HOOK_ARGUMENT_3(frame) ((frame)->a2)
 #endif
