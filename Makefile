@@ -34,7 +34,7 @@ lint: setup
 	.venv/bin/mypy
 
 test: lint
-	.venv/bin/pytest tests/ $(TESTARGS)
+	.venv/bin/pytest tests/ -n 2 --dist loadfile $(TESTARGS)
 
 endurance: setup
 	.venv/bin/pytest tests/endurance/ $(ENDURANCE)

@@ -254,6 +254,16 @@ def _readable(descriptor: int, end: float) -> bool:
     return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
 
 
+def tied(argv: Sequence[str], *, signal: str = "KILL") -> list[str]:
+    """The command that starts a program which gets that signal when its parent's thread ends.
+
+    A parent that was killed before the program could ask for the signal would never cause it: so the program begins
+    only if it is still the child of who made this command.
+    """
+    ask = [which("setpriv", package="util-linux"), "--pdeathsig", signal, "--"]
+    return [*ask, "/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid()), *argv]
+
+
 def spawn(
     argv: Sequence[str | Path], *, log: Path, pass_fds: Sequence[int] = (), env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
@@ -262,10 +272,9 @@ def spawn(
     What it prints goes to `log`. It must be started from a thread that lives as long as it should (PR_SET_PDEATHSIG
     fires when the starting *thread* ends). Ctrl-C does not reach it: whoever started it ends it.
     """
-    words = [which("setpriv", package="util-linux"), "--pdeathsig", "KILL", "--", *(str(word) for word in argv)]
     with log.open("ab") as stream:
         return subprocess.Popen(
-            words,
+            tied([str(word) for word in argv]),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

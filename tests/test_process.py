@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import HostError, LabError, NoSpaceError
-from lab.process import Completed, DeadlineError, ProgramFailedError, reading, run, run_shown, spawn, which
+from lab.process import Completed, DeadlineError, ProgramFailedError, reading, run, run_shown, spawn, tied, which
 from tests.support import wait
 
 
@@ -198,6 +198,15 @@ def test_a_spawned_program_dies_when_who_started_it_is_killed(tmp_path: Path) ->
         assert not wait.gone(child)
         parent.kill()
     wait.until(lambda: wait.gone(child), "the child's end")
+
+
+def test_a_program_that_shall_die_with_us_does_not_begin_as_somebody_elses_child(tmp_path: Path) -> None:
+    # As when we were killed before it could ask to be told of our death: it would be an orphan for good.
+    ours, orphans = tmp_path / "ours", tmp_path / "orphans"
+    run(tied(["touch", str(ours)]), deadline=10)
+    run(["sh", "-c", '"$@"; :', "sh", *tied(["touch", str(orphans)])], deadline=10)
+    assert ours.exists()
+    assert not orphans.exists()
 
 
 def test_a_spawned_program_gets_the_descriptors_it_is_given_and_no_others(tmp_path: Path) -> None:

@@ -182,9 +182,8 @@ class AptRoot:
 
     def _apt(self, argv: list[str], deadline: float) -> None:
         """Run a program of apt's on this root. It dies with us: else, when we are killed, it holds the lists' lock."""
-        tied = [process.which("setpriv", package="util-linux"), "--pdeathsig", "KILL", "--", *argv]
         try:
-            process.run(tied, deadline=deadline, env={"APT_CONFIG": str(self._config())})
+            process.run(process.tied(argv), deadline=deadline, env={"APT_CONFIG": str(self._config())})
         except DeadlineError as error:
             raise DeadlineError(f"it gave no whole answer within {deadline:g} s") from error
 

@@ -19,7 +19,7 @@ from lab.kernels.kernel import Kernel
 from lab.machines.accel import Accel
 from lab.machines.spec import MachineSpec
 from lab.matrix.provision import Prepared
-from lab.process import Completed, run, which
+from lab.process import Completed, run, tied, which
 
 INSTALL = "tools/setup bench"
 _DEADLINE = 300.0
@@ -110,8 +110,7 @@ class VirtmeGuest:
 
     def _run(self, argv: Sequence[str]) -> Completed:
         # Only the first of its processes is a child of ours: when we are killed, timeout(1) is told, and ends them all.
-        owned = [which("setpriv", package="util-linux"), "--pdeathsig", "TERM", "--"]
-        words = [*owned, "timeout", "--signal=KILL", f"{_DEADLINE:g}", *self.command, "--", *argv]
+        words = tied(["timeout", "--signal=KILL", f"{_DEADLINE:g}", *self.command, "--", *argv], signal="TERM")
         # It starts another program of its own by name, and looks for kmod's.
         path = os.pathsep.join([str(self.virtme.program.parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
         env = {"PATH": path, "HOME": str(self._folder)}

@@ -23,6 +23,7 @@ from lab.machines.qemu import Qemu
 from lab.machines.record import Folder
 from lab.machines.result import Result, Sink
 from lab.machines.shell import Shell, start_server
+from lab.machines.sockets import short_name
 from lab.machines.spec import ENDPOINTS, MachineSpec, qemu_arguments
 from lab.machines.streams import Console, Lines
 from lab.process import spawn
@@ -244,7 +245,8 @@ class Machine:
         """A listening socket for QEMU to inherit: it is there before QEMU is, so that nobody has to wait for it."""
         endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._cleanup.callback(endpoint.close)
-        endpoint.bind(str(self._socket_path(name)))
+        with short_name(self._socket_path(name)) as path:
+            endpoint.bind(path)
         endpoint.listen(1)
         return endpoint
 

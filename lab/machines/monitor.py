@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from qemu.qmp import QMPClient, QMPError
 
 from lab.errors import MachineLostError
+from lab.machines.sockets import short_name
 
 _DEADLINE = 30.0
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
@@ -96,7 +97,8 @@ class Monitor:
 
     async def _open(self, path: Path) -> None:
         try:
-            await self._client.connect(str(path))
+            with short_name(path) as short:
+                await self._client.connect(short)
         except (QMPError, OSError) as error:
             raise MachineLostError(f"QEMU ended before it answered: {error}") from error
         self._listener = asyncio.create_task(self._listen())

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.errors import ConsumerError, HostError
+from lab.machines.sockets import short_name
 
 _CHUNK = 1 << 16
 # What keeping a line costs beside its bytes: 256 MiB of short lines would otherwise be gigabytes of objects.
@@ -25,7 +26,8 @@ class Reader:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._changed = threading.Condition()
         try:
-            self._socket.connect(str(path))
+            with short_name(path) as short:
+                self._socket.connect(short)
         except OSError:
             self._socket.close()
             raise

@@ -123,8 +123,9 @@ def test_shell_hands_every_key_over_and_puts_the_terminal_back() -> None:
         before = someone.modes()
         someone.wait_for(b"# ")
         assert someone.modes() != before
-        # The quotes keep the echo of what is typed from looking like what is printed.
-        someone.type(b"echo run'ning'; sleep 1000\r")
+        # The quotes keep the echo of what is typed from looking like what is printed. The trap is set before the word
+        # comes: a shell that is about to start a program may lose a Ctrl-C.
+        someone.type(b"sh -c 'trap exit INT; echo run\"\"ning; while :; do sleep 1; done'\r")
         someone.wait_for(b"running")
         someone.type(b"\x03")
         someone.wait_for(b"# ")
