@@ -1,8 +1,8 @@
 """Reads what tap's reader prints, the same for all three modes.
 
 A call's parameters are named as in events.toml. What lies in memory is read up to three times: NAME_entry at entry,
-NAME_exit at exit, kernel_NAME as the kernel copied it and acted on it. NAME is the last of these where it is known, else
-what was read at entry.
+NAME_exit at exit, kernel_NAME as the kernel copied it and acted on it. NAME is the last of these where it is known,
+else what was read at entry.
 """
 
 from __future__ import annotations
