@@ -229,7 +229,7 @@ def pytest_collection(session):
     import os
     bundles = Path({str(pytester.path)!r}, "bundles")
     if getattr(session.config, "workerinput", {{}}).get("workerid") == "gw0":
-        bundles.mkdir()
+        bundles.mkdir(exist_ok=True)  # the other worker may have been here first
         os.kill(os.getpid(), 9)
 """
     (place / "conftest.py").write_text(CONFTEST + dies)

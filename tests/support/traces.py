@@ -39,7 +39,7 @@ def traces(run_dir: Path, *more: Path) -> Traces:
     kept = (path for folder in (run_dir, *more) for path in folder.rglob("*") if path.name != ".lock")
     return Traces(
         processes=tuple(f"{pid}: {command_line(pid)}" for pid in marked),
-        sockets=tuple(line for line in Path("/proc/net/unix").read_text().splitlines() if str(run_dir) in line),
+        sockets=tuple(_named_sockets((os.getpid(), *marked))),
         ports=tuple(_ports((os.getpid(), *marked))),
         files=tuple(sorted(str(path) for path in kept)),
         descriptors=tuple(sorted(_SOCKET.sub("a socket", link) for link in _links(os.getpid()))),
@@ -121,8 +121,20 @@ def _links(pid: int) -> list[str]:
     return found
 
 
+def _held(pids: Iterable[int]) -> set[str]:
+    """The inodes of these processes' sockets."""
+    return {found[1] for pid in pids for link in _links(pid) if (found := _SOCKET.fullmatch(link))}
+
+
+def _named_sockets(pids: Iterable[int]) -> list[str]:
+    """The names of the Unix sockets these processes have, which need not say the folder (lab.machines.sockets)."""
+    sockets = _held(pids)
+    lines = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
+    return sorted(words[7] for words in lines if len(words) > 7 and words[6] in sockets)
+
+
 def _ports(pids: Iterable[int]) -> list[str]:
     """The TCP addresses on which these processes listen, as the kernel writes them."""
-    sockets = {found[1] for pid in pids for link in _links(pid) if (found := _SOCKET.fullmatch(link))}
+    sockets = _held(pids)
     lines = (line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines())
     return sorted(words[1] for words in lines if words[3] == _LISTENS and words[9] in sockets)
