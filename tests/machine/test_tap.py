@@ -87,7 +87,9 @@ def test_what_happened_is_what_is_told(guests: Guests, mode: str) -> None:
     seen.one(**mine, type="rename", kernel_oldpath="/work/tap/two", kernel_newpath="/work/tap/four", result=0)
     seen.one(**mine, type="unlink", name="/work/tap/four", kernel_name="/work/tap/four", result=0)
     seen.one(**mine, type="connect", address="127.0.0.1", port=9, kernel_port=9, result=0)
-    seen.one(**mine, type="sendto", data=b"four", result=4)
+    assert "kernel_port" not in seen.one(**mine, type="sendto", data=b"four", result=4).params
+    seen.one(**mine, type="bind", kernel_address="127.0.0.1", kernel_port=4711, result=0)
+    seen.one(**mine, type="sendto", data=b"fives", kernel_address="127.0.0.1", kernel_port=9, result=5)
     seen.one(**mine, type="vfork", result=family["vforked"])
     seen.one(type="procexit", pid=family["forked"], ppid=family["pid"], status=7 << 8)
     ran = seen.one(type="execve", pid=family["ran"], result=0)
@@ -130,7 +132,7 @@ def test_events_across_a_rings_end_are_whole(guests: Guests, mode: str) -> None:
 def test_what_the_kernel_acts_on_is_told_of_every_call_that_it_is_promised_of(guests: Guests, mode: str) -> None:
     described = {call.name: call for call in tap.generator().Description.read(tap.FOLDER).calls}
     made, seen = act(guests(f"tap:{mode}"), "tap_copies")
-    assert len(made["calls"]) == 13
+    assert len(made["calls"]) == 19
     for call in made["calls"]:
         names = [described[call].arguments[index].name for index in described[call].copies]
         copies = {f"kernel_{name}": f"/work/{call}-{place}" for place, name in enumerate(names, 1)}

@@ -70,11 +70,16 @@ static pid_t child_that_runs(char **words)
 static void connects(void)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = htons(4711) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	to.sin_addr.s_addr = own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	connect(fd, (struct sockaddr *)&to, sizeof(to));
 	sendto(fd, "four", 4, 0, NULL, 0);
+	close(fd);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bind(fd, (struct sockaddr *)&own, sizeof(own));
+	sendto(fd, "fives", 5, 0, (struct sockaddr *)&to, sizeof(to));
 	close(fd);
 }
 

@@ -27,12 +27,12 @@
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[44] = { /* sendto */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SIZED, [4] = TAP_HOW_SOCKADDR }, \
 		.size = { [1] = 64 }, \
 	}, \
 	[49] = { /* bind */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[56] = { /* clone */ \
@@ -119,11 +119,11 @@
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[165] = { /* mount */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING, [1] = TAP_HOW_STRING, [2] = TAP_HOW_STRING }, \
 	}, \
 	[166] = { /* umount2 */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[175] = { /* init_module */ \
@@ -264,7 +264,7 @@
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[21] = { /* mount */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING, [1] = TAP_HOW_STRING, [2] = TAP_HOW_STRING }, \
 	}, \
 	[23] = { /* setuid */ \
@@ -284,7 +284,7 @@
 		.flags = TAP_CALL_TYPED, \
 	}, \
 	[52] = { /* umount2 */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[61] = { /* chroot */ \
@@ -405,7 +405,7 @@
 		.flags = TAP_CALL_TYPED, \
 	}, \
 	[361] = { /* bind */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[362] = { /* connect */ \
@@ -417,7 +417,7 @@
 		.how = { [1] = TAP_HOW_SOCKADDR_OUT }, \
 	}, \
 	[369] = { /* sendto */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SIZED, [4] = TAP_HOW_SOCKADDR }, \
 		.size = { [1] = 64 }, \
 	}, \
@@ -469,11 +469,11 @@
 		.how = { [1] = TAP_HOW_STRING, [3] = TAP_HOW_STRING }, \
 	}, \
 	[39] = { /* umount2 */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[40] = { /* mount */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING, [1] = TAP_HOW_STRING, [2] = TAP_HOW_STRING }, \
 	}, \
 	[41] = { /* pivot_root */ \
@@ -552,7 +552,7 @@
 		.flags = TAP_CALL_TYPED, \
 	}, \
 	[200] = { /* bind */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[203] = { /* connect */ \
@@ -560,7 +560,7 @@
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[206] = { /* sendto */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SIZED, [4] = TAP_HOW_SOCKADDR }, \
 		.size = { [1] = 64 }, \
 	}, \
@@ -672,7 +672,7 @@
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[21] = { /* mount */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING, [1] = TAP_HOW_STRING, [2] = TAP_HOW_STRING }, \
 	}, \
 	[23] = { /* setuid */ \
@@ -692,7 +692,7 @@
 		.flags = TAP_CALL_TYPED, \
 	}, \
 	[52] = { /* umount2 */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[61] = { /* chroot */ \
@@ -754,7 +754,7 @@
 		.flags = TAP_CALL_TYPED, \
 	}, \
 	[282] = { /* bind */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[283] = { /* connect */ \
@@ -762,7 +762,7 @@
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[290] = { /* sendto */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SIZED, [4] = TAP_HOW_SOCKADDR }, \
 		.size = { [1] = 64 }, \
 	}, \
@@ -873,11 +873,11 @@
 		.how = { [1] = TAP_HOW_STRING, [3] = TAP_HOW_STRING }, \
 	}, \
 	[39] = { /* umount2 */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING }, \
 	}, \
 	[40] = { /* mount */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_NAMES, \
 		.how = { [0] = TAP_HOW_STRING, [1] = TAP_HOW_STRING, [2] = TAP_HOW_STRING }, \
 	}, \
 	[41] = { /* pivot_root */ \
@@ -956,7 +956,7 @@
 		.flags = TAP_CALL_TYPED, \
 	}, \
 	[200] = { /* bind */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[203] = { /* connect */ \
@@ -964,7 +964,7 @@
 		.how = { [1] = TAP_HOW_SOCKADDR }, \
 	}, \
 	[206] = { /* sendto */ \
-		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY, \
+		.flags = TAP_CALL_TYPED | TAP_CALL_MEMORY | TAP_CALL_ADDRESS, \
 		.how = { [1] = TAP_HOW_SIZED, [4] = TAP_HOW_SOCKADDR }, \
 		.size = { [1] = 64 }, \
 	}, \

@@ -14,7 +14,8 @@ struct tap_described {
 		const char *name;
 		enum kind kind;
 	} argument[TAP_ARGUMENTS];
-	__u8 copies[2];	/* the arguments whose kernel copies come, in order */
+	int copied;	/* how many of its arguments' kernel copies come ... */
+	__u8 copies[2];	/* ... and of which, in order */
 };
 
 #include "tap_names.h"
@@ -100,10 +101,10 @@ static void put_again(const struct tap_described *call, const struct parts *part
 	if (before == more)
 		put("}");
 	before = ", \"kernel\": {";
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < call->copied; i++) {
 		int which = call->copies[i];
 
-		if (!parts->kernel[i] || (i && which <= call->copies[0]))
+		if (!parts->kernel[i])
 			continue;
 		putf("%s\"%s\": ", before, call->argument[which].name);
 		put_field(call->argument[which].kind, parts->kernel[i]);

@@ -135,6 +135,11 @@ struct filename {
 	const char *name;
 };
 
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
 #if defined(TAP_ARCH_X86)
 struct pt_regs {
 	unsigned long bp;

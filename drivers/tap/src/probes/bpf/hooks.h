@@ -10,7 +10,26 @@ enum tap_place {
 	AT_OPEN = 1,
 	AT_LOOKUP,
 	AT_PARENT,
+	AT_MOUNT,
+	AT_SYMLINK,
 };
+
+/* The call whose names are to be reported, if this copy is a new one of it. */
+static __always_inline struct tap_slot *tap_slot_for(const void *copy, __u32 place)
+{
+	struct tap_slot *slot = tap_find();
+	const struct tap_call *call;
+
+	if (!slot || !copy || !tap_sees_copies())
+		return 0;
+	call = tap_row(slot->row);
+	if (!(call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
+	    (slot->last_name == (__u64)copy && slot->last_place == place))
+		return 0;
+	slot->last_name = (__u64)copy;
+	slot->last_place = place;
+	return slot;
+}
 
 /*
  * A name that the kernel has copied and now acts on. A look-up that is tried
@@ -19,20 +38,24 @@ enum tap_place {
  */
 static __always_inline void tap_kernel_name(const struct filename *name, __u32 place)
 {
-	struct tap_slot *slot = tap_find();
-	const struct tap_call *call;
+	struct tap_slot *slot = tap_slot_for(name, place);
 	const char *text = 0;
 
-	if (!slot || !tap_sees_copies())
-		return;
-	call = tap_row(slot->row);
-	if (!(call->flags & TAP_CALL_NAMES) || slot->names >= 2 ||
-	    (slot->last_name == (__u64)name && slot->last_place == place))
+	if (!slot)
 		return;
 	PEEK(text, &name->name);
 	tap_kernel_string(slot, TAP_IN_KERNEL, slot->names, text);
-	slot->last_name = (__u64)name;
-	slot->last_place = place;
+	slot->names++;
+}
+
+/* The same for a string that is not looked up, or not first. */
+static __always_inline void tap_kernel_text(const char *text, __u32 place)
+{
+	struct tap_slot *slot = tap_slot_for(text, place);
+
+	if (!slot)
+		return;
+	tap_kernel_string(slot, TAP_IN_KERNEL, slot->names, text);
 	slot->names++;
 }
 
@@ -60,6 +83,18 @@ static __always_inline void tap_kernel_address(const void *address, __u32 len)
 	else
 		tap_close(slot, field, len, 0);
 	slot->names = 1;
+}
+
+/* The same in a message; without an address it goes where the socket is connected to. */
+static __always_inline void tap_kernel_message(const struct msghdr *message)
+{
+	const void *address = 0;
+	int len = 0;
+
+	PEEK(address, &message->msg_name);
+	PEEK(len, &message->msg_namelen);
+	if (address)
+		tap_kernel_address(address, len);
 }
 
 #endif

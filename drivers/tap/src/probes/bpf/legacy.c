@@ -25,6 +25,7 @@
 #include <linux/pid_namespace.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
+#include <linux/socket.h>
 #include <linux/types.h>
 #include <linux/user_namespace.h>
 #include <linux/utsname.h>
@@ -237,12 +238,37 @@ NAMES_AT(filename_lookup, AT_LOOKUP)
 NAMES_AT(filename_parentat, AT_PARENT)
 NAMES_AT(__filename_parentat, AT_PARENT)
 
-SEC("kprobe/security_socket_connect")
-int tap_kprobe_connect(struct pt_regs *ctx)
-{
-	unsigned long address = HOOK_ARGUMENT_2(ctx);
+/* Strings of the kernel's, of which each function has one. */
+#define TEXT_AT(function, argument, place)					\
+SEC("kprobe/" #function)						\
+int tap_kprobe_##function(struct pt_regs *ctx)				\
+{									\
+	unsigned long text = HOOK_ARGUMENT_##argument(ctx);		\
+	tap_kernel_text((const char *)text, place);			\
+	return 0;							\
+}
 
-	tap_kernel_address((void *)address, HOOK_ARGUMENT_3(ctx));
+TEXT_AT(path_mount, 1, AT_MOUNT)
+TEXT_AT(security_inode_symlink, 3, AT_SYMLINK)
+
+#define ADDRESS_AT(function)						\
+SEC("kprobe/" #function)						\
+int tap_kprobe_##function(struct pt_regs *ctx)				\
+{									\
+	unsigned long address = HOOK_ARGUMENT_2(ctx);			\
+	tap_kernel_address((void *)address, HOOK_ARGUMENT_3(ctx));	\
+	return 0;							\
+}
+
+ADDRESS_AT(security_socket_connect)
+ADDRESS_AT(security_socket_bind)
+
+SEC("kprobe/security_socket_sendmsg")
+int tap_kprobe_sendmsg(struct pt_regs *ctx)
+{
+	unsigned long message = HOOK_ARGUMENT_2(ctx);
+
+	tap_kernel_message((struct msghdr *)message);
 	return 0;
 }
 

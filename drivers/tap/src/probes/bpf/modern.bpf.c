@@ -161,21 +161,60 @@ NAMES_AT(filename_lookup, AT_LOOKUP)
 NAMES_AT(filename_parentat, AT_PARENT)
 NAMES_AT(__filename_parentat, AT_PARENT)
 
-SEC("fentry/security_socket_connect")
-int tap_fentry_connect(__u64 *ctx)
+/* Strings of the kernel's; `argument` counts from 1. */
+#define TEXT_AT(function, argument, place)					\
+SEC("fentry/" #function)						\
+int tap_fentry_##function(__u64 *ctx)					\
+{									\
+	tap_kernel_text((const char *)ctx[argument - 1], place);	\
+	return 0;							\
+}									\
+SEC("kprobe/" #function)						\
+int tap_kprobe_##function(struct pt_regs *ctx)				\
+{									\
+	unsigned long text = 0;						\
+	PEEK(text, &HOOK_ARGUMENT_##argument(ctx));			\
+	tap_kernel_text((const char *)text, place);			\
+	return 0;							\
+}
+
+TEXT_AT(path_mount, 1, AT_MOUNT)
+TEXT_AT(security_inode_symlink, 3, AT_SYMLINK)
+
+#define ADDRESS_AT(function)						\
+SEC("fentry/" #function)						\
+int tap_fentry_##function(__u64 *ctx)					\
+{									\
+	tap_kernel_address((void *)ctx[1], ctx[2]);			\
+	return 0;							\
+}									\
+SEC("kprobe/" #function)						\
+int tap_kprobe_##function(struct pt_regs *ctx)				\
+{									\
+	unsigned long address = 0, len = 0;				\
+	PEEK(address, &HOOK_ARGUMENT_2(ctx));				\
+	PEEK(len, &HOOK_ARGUMENT_3(ctx));				\
+	tap_kernel_address((void *)address, len);			\
+	return 0;							\
+}
+
+ADDRESS_AT(security_socket_connect)
+ADDRESS_AT(security_socket_bind)
+
+SEC("fentry/security_socket_sendmsg")
+int tap_fentry_sendmsg(__u64 *ctx)
 {
-	tap_kernel_address((void *)ctx[1], ctx[2]);
+	tap_kernel_message((struct msghdr *)ctx[1]);
 	return 0;
 }
 
-SEC("kprobe/security_socket_connect")
-int tap_kprobe_connect(struct pt_regs *ctx)
+SEC("kprobe/security_socket_sendmsg")
+int tap_kprobe_sendmsg(struct pt_regs *ctx)
 {
-	unsigned long address = 0, len = 0;
+	unsigned long message = 0;
 
-	PEEK(address, &HOOK_ARGUMENT_2(ctx));
-	PEEK(len, &HOOK_ARGUMENT_3(ctx));
-	tap_kernel_address((void *)address, len);
+	PEEK(message, &HOOK_ARGUMENT_2(ctx));
+	tap_kernel_message((struct msghdr *)message);
 	return 0;
 }
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Where the kernel acts on what it has copied: kprobes on the functions that
- * are given its struct filename, or its sockaddr. Those functions have other
- * names on other kernels, and a kernel may lack one: then that copy is not
- * reported, and everything else is.
+ * are given its struct filename, its string or its sockaddr. Those functions
+ * have other names on other kernels, and a kernel may lack one: then that copy
+ * is not reported, and everything else is.
  */
 #include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
 #include <linux/ptrace.h>
+#include <linux/socket.h>
 
 #include "tap.h"
 #include "tap_wrong.h"
@@ -19,6 +20,21 @@
  */
 #define BEHIND_FTRACE 8
 
+/* The call whose names are to be reported, if this copy is a new one of it. */
+static struct tap_slot *slot_for(const void *copy, const void *place)
+{
+	struct tap_slot *slot = tap_slot_find(current);
+
+	if (!slot || !tap_sees_copies() || !(slot->call->flags & TAP_CALL_NAMES) ||
+	    slot->names >= 2 ||
+	    (slot->last_name == copy && slot->last_place == place) ||
+	    IS_ERR_OR_NULL(copy))
+		return NULL;
+	slot->last_name = copy;
+	slot->last_place = place;
+	return slot;
+}
+
 /*
  * A name that the kernel has copied and now acts on. A look-up that is tried
  * again (ESTALE) is the same name in the same function; the same address alone
@@ -26,17 +42,19 @@
  */
 static void record_name(const struct filename *name, const void *place)
 {
-	struct tap_slot *slot = tap_slot_find(current);
+	struct tap_slot *slot = slot_for(name, place);
 
-	if (!slot || !tap_sees_copies() || !(slot->call->flags & TAP_CALL_NAMES) ||
-	    slot->names >= 2 ||
-	    (slot->last_name == name && slot->last_place == place) ||
-	    IS_ERR_OR_NULL(name))
-		return;
-	tap_put_kernel_string(slot, TAP_IN_KERNEL, slot->names, name->name);
-	slot->last_name = name;
-	slot->last_place = place;
-	slot->names++;
+	if (slot)
+		tap_put_kernel_string(slot, TAP_IN_KERNEL, slot->names++, name->name);
+}
+
+/* The same for a string that is not looked up, or not first. */
+static void record_text(const char *text, const void *place)
+{
+	struct tap_slot *slot = slot_for(text, place);
+
+	if (slot)
+		tap_put_kernel_string(slot, TAP_IN_KERNEL, slot->names++, text);
 }
 
 /* An address that the kernel has copied and now acts on. */
@@ -70,6 +88,28 @@ static int on_address(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+static int on_message(struct kprobe *probe, struct pt_regs *regs)
+{
+	const struct msghdr *message = (const void *)regs_get_kernel_argument(regs, 1);
+
+	/* Without an address it goes where the socket is connected to. */
+	if (message->msg_name)
+		record_address(message->msg_name, message->msg_namelen);
+	return 0;
+}
+
+static int on_source(struct kprobe *probe, struct pt_regs *regs)
+{
+	record_text((const void *)regs_get_kernel_argument(regs, 0), probe->addr);
+	return 0;
+}
+
+static int on_target(struct kprobe *probe, struct pt_regs *regs)
+{
+	record_text((const void *)regs_get_kernel_argument(regs, 2), probe->addr);
+	return 0;
+}
+
 static struct {
 	const char *function;
 	kprobe_pre_handler_t handler;
@@ -81,7 +121,11 @@ static struct {
 	{ "filename_lookup", on_name },
 	{ "filename_parentat", on_name },	/* until 5.15 */
 	{ "__filename_parentat", on_name },
+	{ "path_mount", on_source },
+	{ "security_inode_symlink", on_target },
 	{ "security_socket_connect", on_address },
+	{ "security_socket_bind", on_address },
+	{ "security_socket_sendmsg", on_message },
 };
 
 static int hook_at(unsigned int i, unsigned int offset)
