@@ -15,7 +15,9 @@ from typing import Any
 from lab.drivers.event import Counters, Event, Value
 
 # Plain strings of the guest among the parameters.
-_STRINGS = ("name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode")
+_STRINGS = (
+    "name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode", "target", "linkpath",
+)  # fmt: skip
 _NUMBERS = ("status", "ret")
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)

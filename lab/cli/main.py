@@ -23,6 +23,7 @@ from lab.cli.keep import keep
 from lab.cli.kernel import kernel
 from lab.cli.lock import lock
 from lab.cli.matrix import matrix
+from lab.cli.racemap import race_map
 from lab.cli.repro import repro
 from lab.cli.run import run
 from lab.cli.shell import shell
@@ -72,6 +73,7 @@ lab.add_command(keep)
 lab.add_command(kernel)
 lab.add_command(lock)
 lab.add_command(matrix)
+lab.add_command(race_map)
 lab.add_command(repro)
 lab.add_command(run)
 lab.add_command(shell)

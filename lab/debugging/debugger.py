@@ -57,6 +57,7 @@ class Debugger:
         self._frame_pointers = frame_pointers
         self._given_up = threading.Event()
         self._cpu = remote.stopped.cpu if remote.stopped else 0
+        self._told: tuple[int, int] | None = None  # the CPU and the breakpoint at which it was said to stand
 
     # Breakpoints and running
 
@@ -84,13 +85,17 @@ class Debugger:
                 self.remote.remove(point.address, self._abi.breakpoint_size, hardware=point.hardware)
 
     def go(self) -> None:
-        """Let the guest run. From a breakpoint it goes on behind it."""
+        """Let the guest run. From a breakpoint that it was said to stand at it goes on behind it.
+
+        Two CPUs may come to breakpoints at once, and one of them is told: the other one's stop is still to come.
+        """
         if self.remote.stopped is None:
             return
-        for cpu in self.remote.cpus():
-            self.remote.select(cpu)
-            if self.remote.register(self._abi.pc) in self._points:
-                self._step_over(cpu)
+        told, self._told = self._told, None
+        if told is not None and told[1] in self._points:
+            self.remote.select(told[0])
+            if self.remote.register(self._abi.pc) == told[1]:
+                self._step_over(told[0])
         self.remote.go()
 
     def wait(self, deadline: float = STOP_DEADLINE) -> Stop:
@@ -214,7 +219,9 @@ class Debugger:
         self._cpu = found.cpu
         self.remote.select(found.cpu)
         pc = self.remote.register(self._abi.pc)
-        return Stop(found.cpu, pc, self.symbols.at(pc), found.signal == _TRAP and pc in self._points)
+        stop = Stop(found.cpu, pc, self.symbols.at(pc), found.signal == _TRAP and pc in self._points)
+        self._told = (found.cpu, pc) if stop.breakpoint else None
+        return stop
 
     def _step_over(self, cpu: int) -> None:
         """Leave a breakpoint: under emulation a single step passes it, under KVM it has to be out for it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.errors import LabError
+from lab.machines.fork import Fork
 from lab.machines.machine import Machine
 
 _LINE = re.compile(r"([0-9a-f]{8,16}) ([A-Za-z?]) ([^\s\[\]]{1,512})(?:\t\[([A-Za-z0-9_.:-]{1,64})\])?")
@@ -161,6 +162,14 @@ def parse_kallsyms(data: bytes) -> Symbols:
 def read_symbols(machine: Machine, deadline: float = _READ_DEADLINE) -> Symbols:
     """The symbols of a running guest, read from it now (`deadline` in seconds on hardware)."""
     return parse_kallsyms(machine.run(["sh", "-c", _READ], deadline=deadline).stdout)
+
+
+def symbols_once(machine: Machine, known: dict[str, Symbols]) -> Symbols:
+    """The same, read once for all forks of a template: they are kept in `known`."""
+    key = machine.template.serial if isinstance(machine, Fork) else machine.folder.name
+    if key not in known:
+        known[key] = read_symbols(machine)
+    return known[key]
 
 
 def parse_sections(data: bytes) -> dict[str, dict[str, int]]:

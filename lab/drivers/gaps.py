@@ -12,8 +12,8 @@ from lab.kernels.request import parse_several
 def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Collection[str], kernel: Kernel) -> Gap | None:
     """The gap that a scenario (its function's name, and the calls and events it is about) falls into on that kernel."""
     for gap in gaps:
-        concerns = gap.scenario == scenario if gap.scenario else gap.event in subjects
-        if concerns and _is_there(gap, kernel):
+        concerns = gap.scenario in ("", scenario) and (not gap.event or gap.event in subjects)
+        if concerns and not gap.build and _is_there(gap, kernel):
             return gap
     return None
 

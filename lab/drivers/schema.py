@@ -112,15 +112,17 @@ class Option(BaseModel):
 
 
 class Gap(BaseModel):
-    """Something that a mode is known not to do: of that scenario (its function's name), or of every scenario that is
-    about that system call or event, or to build at all, with that text in the compiler's first error; on those kernels
-    and architectures, or on all."""
+    """Something that a mode is known not to do: of that scenario (its function's name), of every scenario that is about
+    that system call or event, of that scenario about that call, or to build at all, with that text in the compiler's
+    first error; on those kernels and architectures, or on all. A scenario must fail with the text `says`, if there is
+    one."""
 
     model_config = _STRICT
 
     scenario: str = ""
     event: str = ""
     build: str = ""
+    says: str = ""
     why: str = Field(min_length=1)
     upstream: str = ""
     kernels: str = Field("", description="a range of series: '>=6.1,<7'")
@@ -128,8 +130,10 @@ class Gap(BaseModel):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if [bool(self.scenario), bool(self.event), bool(self.build)].count(True) != 1:
-            raise ValueError("a gap is of a scenario, of an event or of the build, one of the three")
+        if bool(self.build) == bool(self.scenario or self.event):
+            raise ValueError("a gap is of a scenario, of an event or both, or it is of the build")
+        if self.build and self.says:
+            raise ValueError("says is of a scenario's failure; build itself is the text of the compiler's")
         if self.kernels:
             try:
                 parse_several(self.kernels)

@@ -20,12 +20,11 @@ from lab.debugging.debuginfo import DebugSource
 from lab.debugging.dump import take_dump
 from lab.debugging.kdb import Kdb
 from lab.debugging.stacks import Backtrace
-from lab.debugging.symbols import Symbols, read_symbols
+from lab.debugging.symbols import Symbols, symbols_once
 from lab.debugging.vmcore import Vmcore
 from lab.drivers.deploy import Deployment
 from lab.errors import LabError, UnsupportedError
 from lab.kernels.kernel import Kernel
-from lab.machines.fork import Fork
 from lab.machines.machine import Machine
 from lab.machines.result import Result
 from lab.matrix.provision import Prepared
@@ -40,14 +39,7 @@ _JOIN_DEADLINE = 60.0
 
 def known_symbols(config: pytest.Config, machine: Machine) -> Symbols:
     """The machine's symbols, read once for all forks of a template."""
-    return _symbols_of(machine, config.stash.setdefault(_KNOWN, {}))
-
-
-def _symbols_of(machine: Machine, known: dict[str, Symbols]) -> Symbols:
-    key = machine.template.serial if isinstance(machine, Fork) else machine.folder.name
-    if key not in known:
-        known[key] = read_symbols(machine)
-    return known[key]
+    return symbols_once(machine, config.stash.setdefault(_KNOWN, {}))
 
 
 def frame_pointers(kernel: Kernel, arch: Arch) -> bool:
@@ -68,7 +60,7 @@ class GdbFixture:
 
     def symbols(self) -> Symbols:
         """The guest's symbols as they are now; read once for all forks of a template, until `refresh`."""
-        return _symbols_of(self._machine, self._known)
+        return symbols_once(self._machine, self._known)
 
     def attach(self) -> None:
         """Stop the guest and debug it, until `detach` or the scenario's end."""

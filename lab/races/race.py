@@ -2,27 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from lab.debugging.debugger import Debugger, debugging
 from lab.debugging.symbols import Symbols
 from lab.errors import LabError
-from lab.machines.machine import Machine
+from lab.images.recipe import RECIPES
+from lab.machines.machine import PAYLOAD, Machine
 from lab.races.schedule import DEADLINE, Buffer, Schedule, Swap, Swapped
+from lab.races.subjects import subject
 from lab.races.windows import Window
 
 _ATTACHED = 30.0  # seconds on hardware
 _GRACE = 5.0  # seconds on hardware, for a change that is under way when the body has ended
+SOURCE = RECIPES / "programs" / "lab-race.c"
+_PROGRAM = f"{PAYLOAD}/bin/lab-race"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call of lab-race's with its argument changed on the way. `acted`: the object that the kernel acted on ("asked",
+    "other", "neither" or "both"), as lab-race found out; `where` the guest stood then, `seconds` what it all took."""
+
+    name: str
+    window: Window
+    pid: int
+    result: int
+    acted: str
+    where: str
+    seconds: float
 
 
 class Race:
-    """Races of one machine. `symbols` tells its kernel's addresses when they are first needed."""
+    """Races of one machine. `symbols` tells its kernel's addresses, `program` lab-race, when they are first needed."""
 
-    def __init__(self, machine: Machine, symbols: Callable[[], Symbols]) -> None:
+    def __init__(self, machine: Machine, symbols: Callable[[], Symbols], program: Callable[[], bytes]) -> None:
         self._machine = machine
         self._symbols = symbols
+        self._program = program
+        self._ready = False
+
+    def call(self, name: str, *, at: str) -> Made:
+        """Make one of the calls in `subjects` and change its argument at that moment; raises as `swap` does."""
+        wanted, begun = subject(name), time.monotonic()
+        self._bring()
+        with self.swap(wanted.call, wanted.buffer, wanted.new, at=at) as swapped:
+            ran = self._machine.run([_PROGRAM, name])
+        did = told(ran.stdout)
+        took = time.monotonic() - begun
+        return Made(name, Window(at), did["pid"], did["result"], did["acted"], swapped.where, took)
+
+    def _bring(self) -> None:
+        if self._ready:
+            return
+        self._machine.write(_PROGRAM, self._program())
+        self._machine.run(["chmod", "755", _PROGRAM])
+        self._ready = True
 
     @contextmanager
     def swap(self, call: str, buffer: Buffer, new: bytes, *, at: str, compat: bool = False) -> Iterator[Swapped]:
@@ -40,6 +81,17 @@ class Race:
             hand.end(suppressed=True)
             raise
         vars(done).update(vars(hand.end()))
+
+
+def told(printed: bytes) -> dict[str, Any]:
+    """What lab-race printed; LabError when it is not that."""
+    try:
+        found = json.loads(printed)
+        if not (isinstance(found["pid"], int) and isinstance(found["result"], int) and isinstance(found["acted"], str)):
+            raise TypeError("of another type")
+    except (ValueError, TypeError, KeyError) as error:
+        raise LabError(f"lab-race printed {printed[:100]!r}", hint=f"look at {SOURCE.name}") from error
+    return {name: found[name] for name in ("pid", "result", "acted")}
 
 
 class _Hand:

@@ -64,8 +64,7 @@ class Schedule:
 
     def prepare(self) -> None:
         """Stop where the way to the moment begins; the guest stands still. NoSymbolError without such a place."""
-        for name in self._first_places():
-            self._debugger.break_at(name)
+        self._debugger.break_at(self._first_place())
 
     def perform(self) -> Swapped:
         """Let the guest run to the moment, change the buffer, and let it run on without breakpoints.
@@ -79,18 +78,21 @@ class Schedule:
         self._debugger.go()
         return Swapped(stop.where or "in user space", stop.cpu, self._passed)
 
-    def _first_places(self) -> list[str]:
+    def _first_place(self) -> str:
         symbols, swap = self._debugger.symbols, self._swap
         if swap.at is Window.AFTER_COPY:
-            return list(copies(swap.call, symbols))
+            copies(swap.call, symbols)
         call = BELL if swap.at is Window.BEFORE_ENTRY else swap.call
-        return [wrapper(call, self._arch, symbols, compat=swap.compat)]
+        return wrapper(call, self._arch, symbols, compat=swap.compat)
 
     def _reach(self) -> Stop:
         match self._swap.at:
             case Window.BEFORE_ENTRY | Window.BEFORE_COPY:
                 return self._run_to(self._is_ours)
             case Window.AFTER_COPY:
+                # In the call, and not before it: what prepares it may have the kernel copy the same.
+                self._run_to(self._is_ours)
+                self._move_to(*copies(self._swap.call, self._debugger.symbols))
                 return self._run_to(lambda: self._is_ours() and self._is_copied())
             case Window.AFTER_OPERATION:
                 self._run_to(self._is_ours)
@@ -122,10 +124,11 @@ class Schedule:
         self._move_to(self._word(self._debugger.argument(0) + USER_PC[self._arch.name]))
         return self._run_to(self._is_ours)
 
-    def _move_to(self, address: int) -> None:
+    def _move_to(self, *places: int | str) -> None:
         for point in self._debugger.points():
             self._debugger.clear(point)
-        self._debugger.break_at(address)
+        for place in places:
+            self._debugger.break_at(place)
 
     def _is_ours(self) -> bool:
         """Is it the actor that stopped? Its buffer is mapped there and holds what it put into it."""

@@ -49,7 +49,8 @@ COPIES: Mapping[str, tuple[Copy, ...]] = MappingProxyType(
     {
         **dict.fromkeys(("open", "openat", "openat2", "creat", "execve", "execveat"), (_OPENED,)),
         **dict.fromkeys(("unlink", "unlinkat", "rename", "renameat", "renameat2"), (_PARENT,)),
-        **dict.fromkeys(("symlink", "symlinkat", "mkdir", "mkdirat"), (_PARENT,)),
+        **dict.fromkeys(("mkdir", "mkdirat"), (_PARENT,)),
+        **dict.fromkeys(("symlink", "symlinkat"), (_PARENT, Copy(("security_inode_symlink",), 2, "text"))),
         **dict.fromkeys(("link", "linkat"), (_LOOKED_UP, _PARENT)),
         **dict.fromkeys(("chmod", "fchmodat", "chroot"), (_LOOKED_UP,)),
         "mount": (Copy(("path_mount", "do_mount"), 0, "text"), _LOOKED_UP),

@@ -44,9 +44,19 @@ def test_without_a_kernel_copy_it_is_the_one_at_exit() -> None:
     assert read(line(OPENAT, params=params, kernel={}))["name"] == b"/etc/ld.so.cache"
 
 
+def test_what_the_kernel_acted_on_is_the_name_and_what_was_read_at_entry_is_beside_it() -> None:
+    event = read(line(OPENAT, kernel={"name": "/opened"}, exit={"name": "/later"}))
+    assert [event[name] for name in ("name", "name_entry", "name_exit")] == [b"/opened", b"/etc/ld.so.cache", b"/later"]
+    assert "name_entry" not in read(line(OPENAT, kernel={})).params
+
+
 def test_a_name_that_is_no_utf8_is_kept_to_the_byte() -> None:
-    params = {**OPENAT["params"], "name": {"b64": base64.b64encode(b"/work/\xff").decode()}}  # type: ignore[dict-item]
-    assert read(line(OPENAT, params=params))["name"] == b"/work/\xff"
+    name = {"b64": base64.b64encode(b"/work/\xff").decode()}
+    params = {**OPENAT["params"], "name": name}  # type: ignore[dict-item]
+    event = read(line(OPENAT, params=params))
+    assert (event["name_entry"], event["name"]) == (b"/work/\xff", b"/etc/ld.so.cache")
+    assert read(line(OPENAT, params=params, kernel={}))["name"] == b"/work/\xff"
+    assert read(line(OPENAT, kernel={"name": name}))["name"] == b"/work/\xff"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""The calls whose argument the lab races for: what the argument is before and after, and what is right to report of it.
+
+They are made by a program of the lab's (images/programs/lab-race.c), which finds out by itself what the kernel did.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lab.drivers.event import Value
+from lab.errors import RequestError
+from lab.races.schedule import Buffer
+from lab.races.windows import Window
+
+# As in lab-race.c.
+_AT = 0x20000000
+_NAMES = {"asked": "/work/race/asked", "other": "/work/race/other"}
+_PORTS = {"asked": 4001, "other": 4002}
+# An execve that succeeded has new memory: behind it there is nothing of the old to be read, or changed.
+_WHILE_THE_MEMORY_IS_THERE = (Window.BEFORE_ENTRY, Window.BEFORE_COPY, Window.AFTER_COPY)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A call by the name that lab-race knows. `param` is what drivers call the raced argument, `reported` what is right
+    for each object that the kernel may have acted on ("asked", "other"), `comms` what its process is called at its end.
+    """
+
+    name: str
+    call: str
+    param: str
+    buffer: Buffer
+    new: bytes
+    reported: Mapping[str, Value]
+    windows: tuple[Window, ...] = tuple(Window)
+    comms: frozenset[str] = frozenset({"lab-race"})
+
+
+def subject(name: str) -> Subject:
+    """The call of that name; RequestError when there is none."""
+    if name not in SUBJECTS:
+        raise RequestError(f"there are no races for {name!r}", hint=f"one of {', '.join(SUBJECTS)}")
+    return SUBJECTS[name]
+
+
+def _path(name: str, param: str, call: str = "") -> Subject:
+    reported = {which: path.encode() for which, path in _NAMES.items()}
+    buffer = Buffer.path(_AT, _NAMES["asked"])
+    return Subject(name, call or name, param, buffer, reported["other"] + b"\0", MappingProxyType(reported))
+
+
+def _address(name: str) -> Subject:
+    asked, other = (
+        # struct sockaddr_in
+        struct.pack("=HH4s8x", socket.AF_INET, socket.htons(_PORTS[which]), bytes((127, 0, 0, 1)))
+        for which in ("asked", "other")
+    )
+    return Subject(name, name, "port", Buffer(_AT, asked), other, MappingProxyType(dict(_PORTS)))
+
+
+def _execve() -> Subject:
+    found = _path("execve", "filename")
+    return Subject(
+        **{**vars(found), "windows": _WHILE_THE_MEMORY_IS_THERE, "comms": frozenset({"asked", "other"})},
+    )
+
+
+SUBJECTS: Mapping[str, Subject] = MappingProxyType(
+    {
+        found.name: found
+        for found in (
+            _path("open", "name"),
+            _path("openat", "name"),
+            _path("openat2", "name"),
+            _path("creat", "name"),
+            _execve(),
+            _path("unlink", "name"),
+            _path("unlinkat", "name"),
+            _path("rename", "oldpath"),
+            _path("renameat2", "oldpath"),
+            _path("link", "oldpath"),
+            _path("linkat", "oldpath"),
+            _path("symlink", "linkpath"),
+            _path("symlinkat", "linkpath"),
+            _path("symlinkat-target", "target", "symlinkat"),
+            _path("chmod", "name"),
+            _path("fchmodat", "name"),
+            _path("mount", "target"),
+            _path("mount-source", "source", "mount"),
+            _address("connect"),
+            _address("bind"),
+            _address("sendto"),
+        )
+    }
+)
