@@ -1,7 +1,7 @@
 """Reads `sysdig -j` as this driver's manifest calls it.
 
-Enter events are merged by sysdig into the exit's fields: `evt.arg.*` is what the exit event says, and the process's
-fields are libsinsp's own conclusions. That of 2022 prints them as events of their own; what only they say (execve's
+Enter events are merged by sysdig into the exit's fields: `evt.arg.*` is what the exit event says, and the fields of
+process and file (`fd_name`, of what was opened) are libsinsp's own conclusions, which Falco's rules go by. That of 2022 prints them as events of their own; what only they say (execve's
 filename) is added to the exit here.
 """
 
@@ -17,7 +17,12 @@ from lab.drivers.event import Counters, Event, Value
 # Plain strings of the guest among the parameters.
 _STRINGS = (
     "name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode", "target", "linkpath",
+    "dev", "dir",
 )  # fmt: skip
+# What scenarios call some of them, by call.
+_CHMOD, _MOUNT = {"filename": "name"}, {"dev": "source", "dir": "target"}
+_RENAMED = {"chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "unlink": {"path": "name"}}
+_OPENS = frozenset({"open", "openat", "openat2", "creat"})
 _NUMBERS = ("status", "ret")
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
@@ -91,7 +96,10 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
         params["fd"] = int(fd)
     if (parent := fields.get("proc.pname")) is not None:
         params["parent"] = _bytes(parent)
-    return params
+    if fields.get("evt.type") in _OPENS and (name := fields.get("fd.name")) is not None:
+        params["fd_name"] = _bytes(name)
+    renamed = _RENAMED.get(str(fields.get("evt.type")), {})
+    return {renamed.get(name, name): value for name, value in params.items()}
 
 
 def _arguments(encoded: str) -> tuple[bytes, ...]:

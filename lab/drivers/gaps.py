@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 
 from lab.drivers.schema import Gap
 from lab.kernels.kernel import Kernel
 from lab.kernels.request import parse_several
 
 
-def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Collection[str], kernel: Kernel) -> Gap | None:
+def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Set[str], kernel: Kernel) -> Gap | None:
     """The gap that a scenario (its function's name, and the calls and events it is about) falls into on that kernel."""
     for gap in gaps:
-        concerns = gap.scenario in ("", scenario) and (not gap.event or gap.event in subjects)
+        concerns = gap.scenario in ("", scenario) and (not gap.event or not subjects.isdisjoint(gap.event))
         if concerns and not gap.build and _is_there(gap, kernel):
             return gap
     return None

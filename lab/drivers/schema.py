@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lab.errors import RequestError
 from lab.kernels.request import parse_several
@@ -113,14 +113,14 @@ class Option(BaseModel):
 
 class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name), of every scenario that is about
-    that system call or event, of that scenario about that call, or to build at all, with that text in the compiler's
+    that system call or event (or one of several), of that scenario about that call, or to build at all, with that text in the compiler's
     first error; on those kernels and architectures, or on all. A scenario must fail with the text `says`, if there is
     one."""
 
     model_config = _STRICT
 
     scenario: str = ""
-    event: str = ""
+    event: Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)] = ()
     build: str = ""
     says: str = ""
     why: str = Field(min_length=1)

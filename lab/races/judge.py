@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from lab.drivers.event import Value
 from lab.drivers.expect import Expectations, matches
@@ -45,12 +46,13 @@ def judge(made: Made, seen: Expectations) -> Point:
     if made.acted != expected(made.window):
         why = f"changed {made.window}, and the kernel acted on {made.acted} (result {made.result})"
         return _point(made, Answer.UNSUPPORTED, why=why)
-    of_it = {"type": wanted.call, "pid": made.pid}
+    of_it = _of(made)
     if seen.count(**of_it) != 1:
         return _point(made, Answer.UNTOLD, why=f"{len(seen.all(**of_it))} events of it came")
-    value = seen.one(**of_it).value(wanted.param)
+    event = seen.one(**of_it)
+    value = event.value(wanted.param(event))
     if value is None:
-        return _point(made, Answer.UNTOLD, why=f"its event has no {wanted.param}")
+        return _point(made, Answer.UNTOLD, why=f"its event has no {wanted.param(event)}")
     right = matches(value, wanted.reported[made.acted])
     return _point(made, Answer.RIGHT if right else Answer.MISLED, reported=_shown(value))
 
@@ -71,12 +73,19 @@ def demand_right(calls: Iterable[Made], seen: Expectations) -> None:
         if made.acted != expected(made.window):
             raise AssertionError(f"{name} changed {made.window}: the kernel acted on {made.acted}")
         try:
-            seen.one(type=wanted.call, pid=made.pid, **{wanted.param: wanted.reported[made.acted]})
+            param = wanted.param(seen.one(**_of(made)))
+            seen.one(**_of(made), **{param: wanted.reported[made.acted]})
         except AssertionError as error:
             wrong[made.window] = str(error)
     if wrong:
         lines = "".join(f"\n{window}: {message}" for window, message in wrong.items())
         raise AssertionError(f"{wanted.call} is reported wrong [{', '.join(wrong)}]{lines}")
+
+
+def _of(made: Made) -> dict[str, Any]:
+    """What its event is known by."""
+    wanted = subject(made.name)
+    return {"type": wanted.call, "pid": made.pid, "comm": set(wanted.comms)}
 
 
 def _point(made: Made, answer: Answer, *, reported: str = "", why: str = "") -> Point:

@@ -73,7 +73,9 @@ class Grid:
 def as_json(points: Sequence[Point], facts: Mapping[str, Any]) -> str:
     """The JSON that docs/races.md describes."""
     varied = [{"name": name, "window": window} for name, window in Grid(points).varied()]
-    return json.dumps({"schema": SCHEMA, **facts, "varied": varied, "points": [asdict(one) for one in points]}, indent=1)
+    return json.dumps(
+        {"schema": SCHEMA, **facts, "varied": varied, "points": [asdict(one) for one in points]}, indent=1
+    )
 
 
 def show(points: Sequence[Point], title: str, console: Console | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from lab.drivers.event import Value
+from lab.drivers.event import Event, Value
 from lab.errors import RequestError
 from lab.races.schedule import Buffer
 from lab.races.windows import Window
@@ -26,18 +26,23 @@ _WHILE_THE_MEMORY_IS_THERE = (Window.BEFORE_ENTRY, Window.BEFORE_COPY, Window.AF
 
 @dataclass(frozen=True)
 class Subject:
-    """A call by the name that lab-race knows. `param` is what drivers call the raced argument, `reported` what is right
-    for each object that the kernel may have acted on ("asked", "other"), `comms` what its process is called at its end.
+    """A call by the name that lab-race knows. `params` are what drivers call the raced argument: what a driver concludes
+    comes before what it merely read. `reported` is right for each object that the kernel may have acted on ("asked",
+    "other"), `comms` what the process is called at the call's end.
     """
 
     name: str
     call: str
-    param: str
+    params: tuple[str, ...]
     buffer: Buffer
     new: bytes
     reported: Mapping[str, Value]
     windows: tuple[Window, ...] = tuple(Window)
     comms: frozenset[str] = frozenset({"lab-race"})
+
+    def param(self, event: Event) -> str:
+        """Of `params`, the one that this event tells the argument by; the last when it does not at all."""
+        return next((name for name in self.params if event.value(name) is not None), self.params[-1])
 
 
 def subject(name: str) -> Subject:
@@ -47,10 +52,10 @@ def subject(name: str) -> Subject:
     return SUBJECTS[name]
 
 
-def _path(name: str, param: str, call: str = "") -> Subject:
+def _path(name: str, *params: str, call: str = "") -> Subject:
     reported = {which: path.encode() for which, path in _NAMES.items()}
     buffer = Buffer.path(_AT, _NAMES["asked"])
-    return Subject(name, call or name, param, buffer, reported["other"] + b"\0", MappingProxyType(reported))
+    return Subject(name, call or name, params, buffer, reported["other"] + b"\0", MappingProxyType(reported))
 
 
 def _address(name: str) -> Subject:
@@ -59,7 +64,7 @@ def _address(name: str) -> Subject:
         struct.pack("=HH4s8x", socket.AF_INET, socket.htons(_PORTS[which]), bytes((127, 0, 0, 1)))
         for which in ("asked", "other")
     )
-    return Subject(name, name, "port", Buffer(_AT, asked), other, MappingProxyType(dict(_PORTS)))
+    return Subject(name, name, ("port",), Buffer(_AT, asked), other, MappingProxyType(dict(_PORTS)))
 
 
 def _execve() -> Subject:
@@ -73,10 +78,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
     {
         found.name: found
         for found in (
-            _path("open", "name"),
-            _path("openat", "name"),
-            _path("openat2", "name"),
-            _path("creat", "name"),
+            *(_path(name, "fd_name", "name") for name in ("open", "openat", "openat2", "creat")),
             _execve(),
             _path("unlink", "name"),
             _path("unlinkat", "name"),
@@ -86,11 +88,11 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
             _path("linkat", "oldpath"),
             _path("symlink", "linkpath"),
             _path("symlinkat", "linkpath"),
-            _path("symlinkat-target", "target", "symlinkat"),
+            _path("symlinkat-target", "target", call="symlinkat"),
             _path("chmod", "name"),
             _path("fchmodat", "name"),
             _path("mount", "target"),
-            _path("mount-source", "source", "mount"),
+            _path("mount-source", "source", call="mount"),
             _address("connect"),
             _address("bind"),
             _address("sendto"),

@@ -26,7 +26,7 @@ def raced(name: str) -> ParameterSet:
     which = {"type": subject.call, "comm": set(subject.comms)}
     marks = [
         pytest.mark.syscall(subject.call),
-        pytest.mark.controls(altered(subject.param, **which), missing(**which)),
+        pytest.mark.controls(altered(subject.params[0], **which), missing(**which)),
     ]
     return pytest.param(name, id=name, marks=marks)
 

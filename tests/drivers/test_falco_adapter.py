@@ -33,6 +33,7 @@ def test_an_open_has_its_path_flags_result_and_who_did_it() -> None:
     )
     assert event.params == {
         "name": b"/proc/loadavg",
+        "fd_name": b"/proc/loadavg",
         "dirfd": b"AT_FDCWD",
         "mode": b"0",
         "flags": frozenset({"O_RDONLY", "O_CLOEXEC"}),
@@ -163,3 +164,19 @@ def test_counters_that_were_not_said_are_not_known(said: bytes) -> None:
 
 def test_a_number_that_no_kernel_counts_to_is_not_known() -> None:
     assert falco.adapter().counters(b"Driver Events:%s\nDriver Drops:0\n" % (b"9" * 5000)) is None
+
+
+def test_what_scenarios_call_otherwise_has_the_scenarios_names() -> None:
+    fields = {"evt.arg.filename": "/f", "evt.arg.dev": "/dev/x", "evt.arg.dir": "/mnt", "evt.arg.path": "/p"}
+    changed = read(line({**OPENAT, **fields, "evt.type": "fchmodat", "evt.arg.name": None}))
+    assert changed["name"] == b"/f"
+    mounted = read(line({**OPENAT, **fields, "evt.type": "mount"}))
+    assert (mounted["source"], mounted["target"]) == (b"/dev/x", b"/mnt")
+    assert read(line({**OPENAT, **fields, "evt.type": "unlink", "evt.arg.name": None}))["name"] == b"/p"
+    assert read(line({**OPENAT, **fields}))["filename"] == b"/f"
+
+
+def test_what_libsinsp_takes_an_opened_file_for_is_beside_the_name_that_the_driver_read() -> None:
+    event = read(line(OPENAT, fd__name="/concluded"))
+    assert (event["name"], event["fd_name"]) == (b"/proc/loadavg", b"/concluded")
+    assert "fd_name" not in read(line(CONNECT, fd__name="127.0.0.1:1->127.0.0.1:2")).params

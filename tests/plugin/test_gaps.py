@@ -100,7 +100,13 @@ def test_a_driver_that_does_not_build_as_its_manifest_says_is_a_gap(
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"scenario": "a", "build": "b"}, {"event": "b", "build": "c"}, {"build": "b", "says": "c"}, {"event": "b", "kernels": "6.x"}],
+    [
+        {},
+        {"scenario": "a", "build": "b"},
+        {"event": "b", "build": "c"},
+        {"build": "b", "says": "c"},
+        {"event": "b", "kernels": "6.x"},
+    ],
 )
 def test_a_gap_that_says_not_what_of_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
@@ -118,9 +124,10 @@ def test_a_gap_that_says_how_it_fails_is_no_other_failure(
 
 @pytest.mark.parametrize(("scenario", "event", "verdict"), [
     ("test_it", "openat2", "gap"), ("test_it", "open", "failed"), ("test_other", "openat2", "failed"),
+    ("test_it", ["open", "openat2"], "gap"), ("test_it", ["open", "creat"], "failed"),
 ])  # fmt: skip
 def test_a_gap_of_a_scenario_and_a_call_is_of_that_scenario_about_that_call(
-    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, scenario: str, event: str, verdict: str
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, scenario: str, event: str | list[str], verdict: str
 ) -> None:
     fake_lab.gaps = (gap(scenario=scenario, event=event),)
     run("@pytest.mark.syscall('openat2')\n" + body(FAILS))

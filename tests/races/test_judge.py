@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lab.races.judge import Answer, demand_right, expected, judge
@@ -90,3 +92,18 @@ def test_every_call_has_a_buffer_that_can_be_changed_to_the_other_object() -> No
         assert subject.new != subject.buffer.holds, name
         assert len(subject.new) == len(subject.buffer.holds), name
         assert set(subject.reported) == {"asked", "other"}, name
+
+
+def test_what_a_driver_concludes_is_judged_before_what_it_merely_read() -> None:
+    call = made(at=Window.AFTER_COPY)
+    assert judge(call, capture(event(name=OTHER, fd_name=ASKED))).answer is Answer.RIGHT
+    assert judge(call, capture(event(name=ASKED, fd_name=OTHER))).answer is Answer.MISLED
+    assert judge(call, capture(event(name=ASKED, fd_name=None))).answer is Answer.RIGHT
+
+
+def test_the_exec_of_the_actor_itself_is_not_the_exec_that_is_raced() -> None:
+    call = made("execve", Window.AFTER_COPY)
+    own = event("execve", filename=b"/run/lab/bin/lab-race")
+    raced = replace(event("execve", filename=ASKED), comm=b"asked")
+    assert judge(call, capture(own, raced)).answer is Answer.RIGHT
+    assert judge(call, capture(own)).answer is Answer.UNTOLD
