@@ -1,8 +1,8 @@
 """Reads `sysdig -j` as this driver's manifest calls it.
 
 Enter events are merged by sysdig into the exit's fields: `evt.arg.*` is what the exit event says, and the fields of
-process and file (`fd_name`, of what was opened) are libsinsp's own conclusions, which Falco's rules go by. That of 2022 prints them as events of their own; what only they say (execve's
-filename) is added to the exit here.
+process and file (`fd_name`, of what was opened) are libsinsp's own conclusions, which Falco's rules go by. That of 2022
+prints them as events of their own; what only they say (execve's filename) is added to the exit here.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
         params["fd"] = int(fd)
     if (parent := fields.get("proc.pname")) is not None:
         params["parent"] = _bytes(parent)
-    if fields.get("evt.type") in _OPENS and (name := fields.get("fd.name")) is not None:
-        params["fd_name"] = _bytes(name)
+    if fields.get("evt.type") in _OPENS and (opened := fields.get("fd.name")) is not None:
+        params["fd_name"] = _bytes(opened)
     renamed = _RENAMED.get(str(fields.get("evt.type")), {})
     return {renamed.get(name, name): value for name, value in params.items()}
 

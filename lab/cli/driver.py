@@ -14,7 +14,7 @@ from lab.cli.context import given_options, notice
 from lab.drivers.build import build_driver
 from lab.drivers.manifest import DriverMode, Given, find_driver, find_manifest, own_drivers
 from lab.drivers.parse import read_manifest
-from lab.drivers.schema import Manifest, Mode
+from lab.drivers.schema import Gap, Manifest, Mode
 from lab.matrix.provision import Lab
 from lab.settings import Settings
 
@@ -127,4 +127,11 @@ def _described(found: DriverMode) -> Iterator[str]:
         mark = " (default)" if found.manifest.versions[name].default else ""
         yield f"  version:   {name}{mark}: {of.mute or 'its events are read'}"
     for gap in mode.gaps:
-        yield f"  gap:       {gap.scenario or gap.event}: {gap.why} {gap.upstream}".rstrip()
+        yield f"  gap:       {_about(gap)}: {gap.why} {gap.upstream}".rstrip()
+
+
+def _about(gap: Gap) -> str:
+    """What a gap is of, in words."""
+    if gap.build:
+        return "build"
+    return ", ".join(word for word in (gap.scenario, *gap.event) if word)

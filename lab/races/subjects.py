@@ -26,9 +26,9 @@ _WHILE_THE_MEMORY_IS_THERE = (Window.BEFORE_ENTRY, Window.BEFORE_COPY, Window.AF
 
 @dataclass(frozen=True)
 class Subject:
-    """A call by the name that lab-race knows. `params` are what drivers call the raced argument: what a driver concludes
-    comes before what it merely read. `reported` is right for each object that the kernel may have acted on ("asked",
-    "other"), `comms` what the process is called at the call's end.
+    """A call by the name that lab-race knows. `params` are what drivers call the raced argument, what they
+    conclude before what they merely read. `reported` is right for each object that the kernel may have acted on
+    ("asked", "other"), `comms` what the process is called at the call's end.
     """
 
     name: str
