@@ -29,7 +29,11 @@ _STDOUT = Path("-")
     "--call", "calls", multiple=True, type=click.Choice(list(SUBJECTS)), metavar="CALL", help=", ".join(SUBJECTS)
 )
 @click.option(
-    "--at", "windows", multiple=True, type=click.Choice(list(Window)), help="A moment; all when none is given."
+    "--at",
+    "windows",
+    multiple=True,
+    type=click.Choice([str(window) for window in Window]),
+    help="A moment; all when none is given.",
 )
 @click.option(
     "--repeat", type=click.IntRange(1, _MAX_REPEAT), default=1, show_default=True, help="How often each is done."

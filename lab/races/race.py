@@ -28,7 +28,8 @@ _PROGRAM = f"{PAYLOAD}/bin/lab-race"
 @dataclass(frozen=True)
 class Made:
     """A call of lab-race's with its argument changed on the way. `acted`: the object that the kernel acted on ("asked",
-    "other", "neither" or "both"), as lab-race found out; `where` the guest stood then, `seconds` what it all took."""
+    "other", "neither" or "both"), as lab-race found out; `where` the guest stood then; `seconds` from the debugger's
+    attaching to the call's end."""
 
     name: str
     window: Window
@@ -50,8 +51,9 @@ class Race:
 
     def call(self, name: str, *, at: str) -> Made:
         """Make one of the calls in `subjects` and change its argument at that moment; raises as `swap` does."""
-        wanted, begun = subject(name), time.monotonic()
+        wanted = subject(name)
         self._bring()
+        begun = time.monotonic()
         with self.swap(wanted.call, wanted.buffer, wanted.new, at=at) as swapped:
             ran = self._machine.run([_PROGRAM, name])
         did = told(ran.stdout)
@@ -59,8 +61,10 @@ class Race:
         return Made(name, Window(at), did["pid"], did["result"], did["acted"], swapped.where, took)
 
     def _bring(self) -> None:
+        """What is done once: lab-race into the guest, and its kernel's symbols out of it."""
         if self._ready:
             return
+        self._symbols()
         self._machine.write(_PROGRAM, self._program())
         self._machine.run(["chmod", "755", _PROGRAM])
         self._ready = True

@@ -32,3 +32,9 @@ def test_a_file_that_cannot_be_written_is_told_before_any_guest_is_made(
 ) -> None:
     assert main(["race-map", option, str(folder / "nowhere" / "file")]) == ExitCode.HOST_LACKS
     assert "nowhere/file cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_moments_are_named_as_they_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--at", "after-operation", "--call", "mount-source", "--driver", "nosuch:kmod"]
+    assert main(["--offline", "race-map", *words]) == ExitCode.USAGE
+    assert "nosuch" in capsys.readouterr().err
