@@ -11,7 +11,7 @@ from functools import cached_property
 
 from lab.drivers.build import DriverBuild
 from lab.drivers.event import Counters, Event
-from lab.drivers.kernellog import KernelLog
+from lab.drivers.loadlog import LoadLog
 from lab.drivers.manifest import Adapter, DriverMode
 from lab.drivers.marks import Stream, mark_until_seen
 from lab.drivers.schema import Consumer, Mode
@@ -209,7 +209,7 @@ class Deployment:
     @contextlib.contextmanager
     def _blaming(self, what: str, hint: str) -> Iterator[None]:
         """Make what fails in the block an error that says that the driver `what`, and what the kernel said."""
-        log = KernelLog(self.machine)
+        log = LoadLog(self.machine)
         blamed = f"{self.build.driver.name} {what} on {self.machine.spec.arch.name}"
         try:
             yield
