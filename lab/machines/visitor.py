@@ -22,9 +22,9 @@ def find_machine(run_dir: Path, name: str) -> Record:
     records = living(run_dir)
     found = [record for record in records if name and record.name.startswith(name)]
     if len(found) != 1:
-        running = ", ".join(f"{record.name} ({record.purpose})" for record in records) or "none"
+        running = ", ".join(record.name for record in records) or "none"
         what = f"{len(found)} machines are called {name}..." if found else f"no machine {name!r} runs"
-        raise RequestError(f"{what}; running: {running}", hint="lab keep list")
+        raise RequestError(f"{what}; running: {running}", hint="lab keep list tells what each of them is for")
     return found[0]
 
 
