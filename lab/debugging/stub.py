@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lab.errors import LabError, MachineLostError
 from lab.machines.machine import Machine
 
 _CHARDEV = "lab-gdb-"
+_LONGEST = 107  # bytes of a Unix socket's path, for QEMU as for gdb
 
 
 @contextlib.contextmanager
@@ -26,8 +28,14 @@ def open_stub(machine: Machine) -> Iterator[Path]:
     taken = [found["label"] for found in monitor.execute("query-chardev") if found["label"].startswith(_CHARDEV)]
     if taken:
         raise LabError("this machine is being debugged already", hint="end the other session, or start another machine")
+    with _place(machine.folder.path) as folder:
+        yield from _listen(machine, folder)
+
+
+def _listen(machine: Machine, folder: Path) -> Iterator[Path]:
+    monitor = machine.monitor
     name = f"{_CHARDEV}{secrets.token_hex(4)}"
-    path = machine.folder.path / f"{name}.sock"
+    path = folder / f"{name}.sock"
     ran = _runs(machine)
     address = {"type": "unix", "data": {"path": str(path)}}
     backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
@@ -45,6 +53,16 @@ def open_stub(machine: Machine) -> Iterator[Path]:
             if ran and machine.alive() and not _runs(machine):
                 monitor.execute("cont")
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """The machine's folder, or another one for a while where its path is too long for a socket's."""
+    if len(bytes(folder)) + len(f"/{_CHARDEV}12345678.sock") <= _LONGEST:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="lab-") as short:
+        yield Path(short)
 
 
 def _runs(machine: Machine) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.machines.doorframes import SOCKET, DoorError, Kind, read_json, receive, send, send_json
 from lab.machines.result import Result
+from lab.machines.sockets import short_name
 
 MAX_STDIN = 1 << 20
 _MAX_VISITORS = 32
@@ -54,7 +55,8 @@ class Door:
         self._services = services
         self._room = threading.BoundedSemaphore(_MAX_VISITORS)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(folder / SOCKET))
+        with short_name(folder / SOCKET) as name:
+            self._socket.bind(name)
         self._socket.listen(_MAX_VISITORS)
         self._thread = threading.Thread(target=self._serve, name="lab-door", daemon=True)
         self._thread.start()

@@ -11,6 +11,7 @@ from lab.errors import LabError, MachineLostError, RequestError
 from lab.machines.doorframes import SOCKET, DoorError, Kind, read_json, receive, send, send_json
 from lab.machines.record import Record, living
 from lab.machines.result import Sink
+from lab.machines.sockets import short_name
 
 _CONNECT_DEADLINE = 10.0
 # How much longer than its command a machine may take to tell that it passed its deadline.
@@ -54,7 +55,8 @@ class Visitor:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(_CONNECT_DEADLINE)
-                connection.connect(str(self.folder / SOCKET))
+                with short_name(self.folder / SOCKET) as name:
+                    connection.connect(name)
                 send_json(connection, Kind.ASK, {**ask, "data": len(data)})
                 if data:
                     send(connection, Kind.STDIN, data)
