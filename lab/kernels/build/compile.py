@@ -17,6 +17,7 @@ from lab.errors import BuildError, LabError, NoSpaceError
 from lab.images.builder import Builder, builder_root, command_in
 from lab.kernels.build.config import demand_taken, fragments, known_options, merged, text_of
 from lab.kernels.build.harvest import IMAGES, harvest
+from lab.kernels.build.resume import drop_half_made
 from lab.kernels.build.sources import LinuxSource, find_source, lay_out
 from lab.kernels.build.wish import Wish
 from lab.process import ProgramFailedError, reading
@@ -105,6 +106,7 @@ def _build(
     work.tree.parent.mkdir(parents=True, exist_ok=True)
     work.log.unlink(missing_ok=True)
     lay_out(source, work.tree)
+    drop_half_made(work.tree)
     options = merged(work.wish, work.arch)
     unknown = _configure(work, options)
     if unknown:
