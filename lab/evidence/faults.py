@@ -56,16 +56,14 @@ class Faults:
 
     def __init__(self, machine: Machine, kernel: Kernel) -> None:
         """UnsupportedError, naming a kernel that has it, when the kernel injects no failures."""
-        for name in ("FAILSLAB", "FAIL_FUNCTION", "FAULT_INJECTION_STACKTRACE_FILTER"):
-            if kernel.option(name) != "y":
-                raise UnsupportedError(
-                    f"kernel {kernel.release} lacks CONFIG_{name}; {KERNEL} has it", hint=f"--kernel {KERNEL}"
-                )
-        self._machine = machine
+        for name in ("FAILSLAB", "FAIL_FUNCTION"):
+            _demand(kernel, name)
+        self._machine, self._kernel = machine, kernel
 
     def allocations(self, module: str, times: int = 1) -> None:
         """From now on let the next `times` allocations (kmalloc and the like) fail that the module's functions make,
-        or functions that they call. RequestError when it is not loaded."""
+        or functions that they call. RequestError when it is not loaded, UnsupportedError on old kernels."""
+        _demand(self._kernel, "FAULT_INJECTION_STACKTRACE_FILTER")
         _demand_name(module)
         place = self._machine.run(["sh", "-c", _PLACE, module], check=False).text.split()
         if len(place) != 2:
@@ -94,6 +92,13 @@ class Faults:
             raise RequestError(what, hint="cat /sys/kernel/debug/error_injection/list in the guest")
         if done.status != 0:
             raise RequestError(f"no failure can be injected: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _demand(kernel: Kernel, option: str) -> None:
+    if kernel.option(option) != "y":
+        raise UnsupportedError(
+            f"kernel {kernel.release} lacks CONFIG_{option}; {KERNEL} has it", hint=f"--kernel {KERNEL}"
+        )
 
 
 def _demand_name(name: str) -> None:
