@@ -6,6 +6,7 @@ ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
 ENDURANCE =
 DEBUG_KERNELS = 6.12+kgdb 6.12+fault+kasan+kmemleak+lockdep
+DEBUG_ARCHES = amd64 arm64
 COMPATIBILITY = --kernel all --arch all
 DRIVERS = falco:kmod falco:bpf tap:kmod tap:bpf tap:modern-bpf auditd:audit bpftrace:script
 
@@ -64,9 +65,11 @@ bench:
 
 # Too long for CI, whose tests say "not run here" of what needs them.
 debug-kernels: setup
-	for kernel in $(DEBUG_KERNELS); do .venv/bin/lab kernel build $$kernel || exit; done
+	for arch in $(DEBUG_ARCHES); do for kernel in $(DEBUG_KERNELS); do \
+		.venv/bin/lab kernel build $$kernel --arch $$arch || exit; \
+	done; done
 	.venv/bin/lab kernel fetch --debug 6.12
-	.venv/bin/pytest tests/machine/test_debug_runs.py -rs
+	.venv/bin/pytest tests/debugkernels/ tests/machine/test_debug_runs.py -rs
 
 constraints: setup
 	tools/constraints
