@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .POSIX:
-.PHONY: help setup scenarios test lint endurance newcomer compatibility bench debug-kernels constraints
+.PHONY: help setup scenarios test test-slow lint endurance newcomer compatibility bench debug-kernels constraints
 
 ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
@@ -13,6 +13,7 @@ DRIVERS = falco:kmod falco:bpf tap:kmod tap:bpf tap:modern-bpf auditd:audit bpft
 help:
 	@echo 'make scenarios            run the scenarios; ARGS="--kernel 5.10,6.12" replaces what pytest is given'
 	@echo 'make test                 linters, types and the tests of the lab itself; TESTARGS="-m \"not machine\""'
+	@echo 'make test-slow            what of the tests takes minutes: the same on other architectures'
 	@echo 'make lint                 linters and types only'
 	@echo 'make endurance            forks by the hundred, and runs killed at fifty random moments (half an hour)'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
@@ -35,7 +36,11 @@ lint: setup
 	.venv/bin/mypy
 
 test: lint
-	.venv/bin/pytest tests/ -n 2 --dist loadfile $(TESTARGS)
+	.venv/bin/pytest tests/ -n 2 --dist loadfile -m 'not slow' $(TESTARGS)
+
+# What make test has seen on one architecture, on the others.
+test-slow: lint
+	.venv/bin/pytest tests/ -n 2 --dist loadfile -m slow $(TESTARGS)
 
 endurance: setup
 	.venv/bin/pytest tests/endurance/ $(ENDURANCE)

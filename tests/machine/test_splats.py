@@ -48,7 +48,7 @@ def test_{number}_the_next_is_green(machine, printk):
 """
 
 
-@pytest.fixture(scope="module", params=["amd64", "arm64"])
+@pytest.fixture(scope="module", params=["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
 def misbehaving(lab: Lab, request: pytest.FixtureRequest) -> Prepared:
     return lab.prepare(Cell(lab.settings.kernel, arches.find(request.param), DRIVER))
 
@@ -144,7 +144,7 @@ def test_events_still_come_after_a_complaint(fork: Fork, misbehaving: Prepared, 
     assert any(event.params["name"] == b"/etc/hostname" for event in seen.events)
 
 
-@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+@pytest.mark.parametrize("arch", ["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
 def test_a_complaint_is_put_on_its_scenario_and_the_next_is_green(tmp_path: Path, arch: str) -> None:
     place = Place(tmp_path)
     pairs = "".join(
