@@ -75,7 +75,7 @@ def test_one_that_leaks_when_it_is_unloaded_is_found_and_its_function_named(
 def test_one_that_sleeps_in_atomic_context_is_found(place: Place, everything: tuple[str, ...]) -> None:
     ran = Ran(place, own(place, OPENED), *everything, "--driver", "tap+sleep:kmod")
     assert ran.verdicts == {"test_1_an_open_is_harmless": "failed", "test_2_the_next_is_green": "passed"}, ran.said
-    kinds = {splat["kind"] for splat in ran.splats("test_1")}
-    assert kinds <= {"scheduling while atomic", "sleeping in atomic context"}, kinds
-    modules = {splat["culprit"]["module"] for splat in ran.splats("test_1") if splat["culprit"]}
-    assert "tap" in modules, modules
+    # RCU and the scheduler complain of it as well, afterwards.
+    first = ran.splats("test_1")[0]
+    assert first["kind"] in ("scheduling while atomic", "sleeping in atomic context"), first
+    assert first["culprit"]["module"] == "tap", first
