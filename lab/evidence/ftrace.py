@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from lab.errors import LabError, RequestError, UnsupportedError
@@ -90,6 +91,10 @@ class Guest(Protocol):
         stderr: Sink | None = None,
     ) -> Result:
         """As Machine.run."""
+        ...
+
+    def put(self, path: str, file: Path) -> None:
+        """As Machine.put."""
         ...
 
 

@@ -18,9 +18,9 @@ from lab.evidence.ftrace import PLACE, Ftrace, Guest, ending
 from lab.machines.result import Sink
 
 LONGEST = 3600.0  # seconds on hardware
-READY_DEADLINE = 20.0  # on hardware
+READY_DEADLINE = 120.0  # of the clock
 _DRAIN_DEADLINE = 20.0
-_READY = b"lab: tracing\n"
+_READY = b"lab: tracing"
 _MARK = "lab: end of the trace"
 _BUSY = 4
 _MAX_LINE = 64 << 10
@@ -81,23 +81,33 @@ class Wish:
 class Live:
     """A trace under way, its lines going to a sink; `lost` entries found no room, known at its end."""
 
-    def __init__(self, guest: Guest, argv: Sequence[str], sink: Sink, seconds: float) -> None:
-        """Start it: `argv` in the guest prints the lines for at most `seconds` on hardware."""
+    def __init__(self, guest: Guest, argv: Sequence[str], sink: Sink, seconds: float, *, ready: bytes) -> None:
+        """Start it: `argv` in the guest prints the lines for at most `seconds` on hardware.
+
+        It traces when it has said a line that begins with `ready`, on either stream, which is not handed on.
+        """
         self.lost = 0
         self.status: int | None = None
         self._guest = guest
         self._argv = argv
         self._seconds = seconds
-        self._lines = Lines(sink)
+        self._ready = threading.Event()
+        self._lines = Lines(sink, ready, self._ready.set)
+        self._words = Lines(self._hear, ready, self._ready.set)
         self._said = b""
         self._fault: BaseException | None = None
-        self._changed = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read, name="lab-trace", daemon=True)
         self._thread.start()
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the trace's own end, `seconds` of the clock at most; returns whether it came. Raises what ended it."""
+    def wait_ready(self, seconds: float) -> bool:
+        """Wait, `seconds` of the clock, until it traces; False when it does not, or ended before."""
+        found = self._ready.wait(seconds)
+        self.check()
+        return found and not (self._ended.is_set() and self.status != 0)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the trace's own end, `seconds` of the clock; returns whether it came, or raises what went wrong."""
         ended = self._ended.wait(seconds)
         self.check()
         return ended
@@ -106,23 +116,6 @@ class Live:
         """Raise what went wrong with it."""
         if self._fault is not None:
             raise self._fault
-
-    def wait_said(self, wanted: Callable[[bytes], bool], seconds: float) -> bool:
-        """Wait, `seconds` of the clock, until what it said on standard error is `wanted`; False when it ended before."""
-        deadline = threading.Event()
-        timer = threading.Timer(seconds, lambda: (deadline.set(), self._changed.set()))
-        timer.daemon = True
-        timer.start()
-        try:
-            while not wanted(self._said):
-                if self._ended.is_set() or deadline.is_set():
-                    self.check()
-                    return wanted(self._said)
-                self._changed.wait()
-                self._changed.clear()
-            return True
-        finally:
-            timer.cancel()
 
     @property
     def said(self) -> str:
@@ -137,25 +130,29 @@ class Live:
     def _read(self) -> None:
         try:
             done = self._guest.run(
-                self._argv, check=False, deadline=self._seconds, stdout=self._lines.take, stderr=self._hear
+                self._argv, check=False, deadline=self._seconds, stdout=self._lines.take, stderr=self._words.take
             )
             self.status = done.status
-        except BaseException as error:  # noqa: BLE001 - told by who waits for it
-            self._fault = error
+        except BaseException as error:
+            self._fault = error  # told by who waits for it
         finally:
+            self._words.end()
             self._ended.set()
-            self._changed.set()
+            self._ready.set()
 
     def _hear(self, data: bytes) -> None:
         self._said = (self._said + data)[-_MAX_LINE:]
-        self._changed.set()
 
 
 class Lines:
-    """Hands on whole lines; a line without an end is cut, and the lab's own mark is left out."""
+    """Hands on whole lines, a line without an end being cut. The lab's own mark is left out, and so is the line that
+    begins with `ready`, for which `found` is called."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, ready: bytes, found: Callable[[], None]) -> None:
         self._sink = sink
+        self._ready = ready
+        self._found = found
+        self._waits = True
         self._rest = b""
 
     def take(self, data: bytes) -> None:
@@ -165,14 +162,25 @@ class Lines:
         if len(rest) > _MAX_LINE:
             whole, newline, rest = whole + newline + rest, b"\n", b""
         self._rest = rest
-        if newline and (text := _MARKED.sub(b"", whole + newline)):
-            self._sink(text)
+        if newline:
+            self._hand_on(whole + newline)
 
     def end(self) -> None:
         """Hand on what is left."""
         rest, self._rest = self._rest, b""
-        if rest and not _MARKED.match(rest + b"\n"):
-            self._sink(rest + b"\n")
+        if rest:
+            self._hand_on(rest + b"\n")
+
+    def _hand_on(self, text: bytes) -> None:
+        if self._waits:
+            lines = text.splitlines(keepends=True)
+            kept = [line for line in lines if not line.startswith(self._ready)]
+            if len(kept) < len(lines):
+                self._waits = False
+                self._found()
+            text = b"".join(kept)
+        if text := _MARKED.sub(b"", text):
+            self._sink(text)
 
 
 @contextlib.contextmanager
@@ -188,8 +196,9 @@ def following(guest: Guest, wish: Wish, sink: Sink) -> Iterator[Live]:
     live, drain = None, "now"
     try:
         off = ending(bool(wish.functions))
-        live = Live(guest, ["sh", "-c", _READ, "sh", pid, place, off, ftrace.instance], sink, LONGEST)
-        if not live.wait_said(lambda said: _READY in said, READY_DEADLINE * 8):
+        argv = ["sh", "-c", _READ, "sh", pid, place, off, ftrace.instance]
+        live = Live(guest, argv, sink, LONGEST, ready=_READY)
+        if not live.wait_ready(READY_DEADLINE):
             raise LabError(f"the trace could not be read: {live.said.strip()[:300]}")
         yield live
         drain = "drain"
@@ -197,23 +206,28 @@ def following(guest: Guest, wish: Wish, sink: Sink) -> Iterator[Live]:
         # A guest that died has nothing to be switched off.
         with contextlib.suppress(MachineLostError):
             guest.run(["sh", "-c", _STOP, "sh", pid, place, drain], check=False, deadline=_DRAIN_DEADLINE)
-            lost, _ = ftrace.end_graph() if wish.functions else ftrace.end_events()
+            lost = _end(ftrace, wish)
             if live is not None:
                 live.finish(_DRAIN_DEADLINE)
                 live.lost = lost
 
 
 def _begin(guest: Guest, ftrace: Ftrace, wish: Wish) -> None:
-    if wish.functions:
-        if guest.run(["sh", "-c", _TAKE, "sh", PLACE], check=False).status == _BUSY:
-            raise RequestError("function graphs are being recorded in this guest already", hint="end that trace first")
-        begin, end = lambda: ftrace.begin_graph(wish.functions, wish.depth), ftrace.end_graph
-    else:
-        begin, end = lambda: ftrace.begin_events(wish.events), ftrace.end_events
+    if wish.functions and guest.run(["sh", "-c", _TAKE, "sh", PLACE], check=False).status == _BUSY:
+        raise RequestError("function graphs are being recorded in this guest already", hint="end that trace first")
     try:
-        begin()
+        if wish.functions:
+            ftrace.begin_graph(wish.functions, wish.depth)
+        else:
+            ftrace.begin_events(wish.events)
     except LabError:
         # Half of it may be on.
         with contextlib.suppress(LabError):
-            end()
+            _end(ftrace, wish)
         raise
+
+
+def _end(ftrace: Ftrace, wish: Wish) -> int:
+    """Switch it off; returns how many entries were lost."""
+    lost, _ = ftrace.end_graph() if wish.functions else ftrace.end_events()
+    return lost

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from lab.errors import CommandTimeoutError, MachineLostError
+from lab.errors import CommandTimeoutError, LabError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.machines.agent import Agent
 from lab.machines.door import Door, Services
@@ -36,6 +36,7 @@ _PROBE_DEADLINE = 3.0
 _RENEW_DEADLINE = 3.0
 _END_DEADLINE = 10.0
 _TAIL_LINES = 15
+_PIECE = 8 << 20  # of a file that is put into the guest
 
 # Where the guest finds what this machine alone was given (images/initrd/init moves it there).
 PAYLOAD = "/run/lab"
@@ -115,6 +116,16 @@ class Machine:
     def write(self, path: str, data: bytes) -> None:
         """Put a file into the guest."""
         self.run(["dd", f"of={path}", "bs=64k", "status=none"], stdin=data)
+
+    def put(self, path: str, file: Path) -> None:
+        """Put a large file of the host into the guest, piece by piece; LabError when either side cannot."""
+        try:
+            with file.open("rb") as stream:
+                self.write(path, b"")
+                while data := stream.read(_PIECE):
+                    self.run(["sh", "-c", 'cat >>"$0"', path], stdin=data)
+        except (OSError, AssertionError) as error:
+            raise LabError(f"{file} cannot be put into the guest: {error}") from error
 
     def scaled(self, seconds: float) -> float:
         """A deadline written for hardware, for this machine."""
@@ -214,7 +225,8 @@ class Machine:
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
         door = Door(
-            self.folder.path, Services(self._run_for, self.agent.announce, self.console.type, self.released.set)
+            self.folder.path,
+            Services(self._run_for, self.agent.announce, self.console.type, self.released.set, self.put),
         )
         self._cleanup.callback(door.close)
 

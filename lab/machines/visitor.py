@@ -19,6 +19,7 @@ _GRACE = 60.0
 # A visitor does not know what its machine runs on, so that all of a visitor's deadlines are those of emulated ones.
 _EMULATED = 8.0
 _MOST_SECONDS = 86400.0
+_PUT_DEADLINE = 600.0
 _MAX_OUTPUT = 64 << 20
 
 
@@ -46,6 +47,10 @@ class Visitor:
         cannot.
         """
         return self._ask({"do": "run", "argv": list(argv), "seconds": seconds}, stdin, seconds + _GRACE, stdout, stderr)
+
+    def put(self, path: str, file: Path, seconds: float) -> None:
+        """Put a file of this host into the guest; LabError with the machine's own words when it cannot."""
+        self._ask({"do": "put", "path": path, "file": str(file)}, b"", seconds, _ignore, _ignore)
 
     def type(self, keys: bytes) -> None:
         """Send keys to the guest's serial console."""
@@ -96,6 +101,10 @@ class Visited:
             printed = (done.stdout + done.stderr).decode(errors="replace").strip()
             raise LabError(f"{shlex.join(argv)} {done.ended} in the guest: {printed[:500]}")
         return done
+
+    def put(self, path: str, file: Path) -> None:
+        """As `Machine.put`."""
+        self.visitor.put(path, file.absolute(), _PUT_DEADLINE)
 
 
 class _Kept:
