@@ -78,8 +78,14 @@ class Layout:
     names: Path | None
 
 
-def script(stub: Path, info: DebugInfo | None, layout: Layout, breaks: Sequence[int], *, go: bool) -> str:
-    """gdb's commands that load all symbols where they are, attach, set the breakpoints and let the guest run."""
+def script(
+    stub: Path, info: DebugInfo | None, layout: Layout, breaks: Sequence[int], *, go: str, hardware: bool = True
+) -> str:
+    """gdb's commands that load all symbols where they are, attach and set the breakpoints.
+
+    Those are the CPU's, or, where the kernel's own debugger sets them, in its text. `go` is the last command
+    ("continue"; empty: the guest stands).
+    """
     lines = ["set pagination off", "set confirm off", "set print pretty on"]
     if info:
         lines.append(f"symbol-file {_quoted(info.vmlinux)} -o {layout.offset:#x}")
@@ -91,9 +97,9 @@ def script(stub: Path, info: DebugInfo | None, layout: Layout, breaks: Sequence[
     # A socket's path takes no quotes.
     lines.append(f"target remote {stub}")
     # The guest's own debugger might be told of CPUs by name; QEMU says CPU#0 [halted].
-    lines += [f"hbreak *{address:#x}" for address in breaks]
+    lines += [f"{'hbreak' if hardware else 'break'} *{address:#x}" for address in breaks]
     lines += ["set pagination on", "set confirm on"]
-    return "\n".join([*lines, *(["continue"] if go else [])]) + "\n"
+    return "\n".join([*lines, *([go] if go else [])]) + "\n"
 
 
 def _quoted(path: Path) -> str:

@@ -9,15 +9,28 @@ import contextlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from lab.errors import LabError, MachineLostError
-from lab.machines.machine import Machine
+from lab.machines.monitor import Monitor
+from lab.machines.record import Folder
 
 _CHARDEV = "lab-gdb-"
 
 
+class Stopped(Protocol):
+    """What has a stub: a machine, or one that is replayed."""
+
+    monitor: Monitor
+    folder: Folder
+
+    def alive(self) -> bool:
+        """Whether the guest still runs, or can."""
+        ...
+
+
 @contextlib.contextmanager
-def open_stub(machine: Machine) -> Iterator[Path]:
+def open_stub(machine: Stopped) -> Iterator[Path]:
     """The socket of the machine's stub for as long as the block lasts; afterwards the guest runs if it did before.
 
     LabError when the machine is being debugged already.
@@ -47,9 +60,9 @@ def open_stub(machine: Machine) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _runs(machine: Machine) -> bool:
+def _runs(machine: Stopped) -> bool:
     return bool(machine.monitor.execute("query-status")["running"])
 
 
-def _human(machine: Machine, line: str) -> str:
+def _human(machine: Stopped, line: str) -> str:
     return str(machine.monitor.execute("human-monitor-command", {"command-line": line}))

@@ -24,7 +24,7 @@ from lab.machines.record import Folder
 from lab.machines.result import Result, Sink
 from lab.machines.shell import Shell, start_server
 from lab.machines.sockets import short_name
-from lab.machines.spec import ENDPOINTS, MachineSpec, qemu_arguments
+from lab.machines.spec import DEBUG_LINE, MachineSpec, qemu_arguments
 from lab.machines.streams import Console, Lines
 from lab.process import spawn
 
@@ -179,7 +179,7 @@ class Machine:
 
     def command_line(self) -> str:
         """QEMU's command line in the form a person can run: sockets as paths."""
-        paths = {name: self._socket_path(name) for name in ENDPOINTS}
+        paths = {name: self._socket_path(name) for name in self.spec.endpoints}
         environment = [f"{name}={shlex.quote(value)}" for name, value in self.qemu.environment]
         return " ".join([*environment, shlex.join([*self.qemu.command, *qemu_arguments(self.spec, paths)])])
 
@@ -195,7 +195,7 @@ class Machine:
 
     def _spawn(self) -> None:
         """Start QEMU, the guest standing still in it."""
-        listening = {name: self._listen(name) for name in ENDPOINTS}
+        listening = {name: self._listen(name) for name in self.spec.endpoints}
         sockets = {name: endpoint.fileno() for name, endpoint in listening.items()}
         self._process = spawn(
             [*self.qemu.command, *qemu_arguments(self.spec, sockets)],
@@ -261,6 +261,11 @@ class Machine:
             endpoint.bind(path)
         endpoint.listen(1)
         return endpoint
+
+    @property
+    def debug_line(self) -> Path:
+        """The socket of its second serial line, where it was made with one."""
+        return self._socket_path(DEBUG_LINE)
 
     def _socket_path(self, name: str) -> Path:
         return self.folder.path / f"{name}.sock"
