@@ -24,8 +24,9 @@ from lab.debugging.kdb import demand_kgdb
 from lab.debugging.kgdb import enter_kgdb
 from lab.debugging.recording import Recordable, recorded
 from lab.debugging.replay import replayed
-from lab.debugging.session import Debuggee, Start, gdb_commands, gdb_script
+from lab.debugging.session import Debuggee, Start, gdb_commands, gdb_script, read_notes
 from lab.debugging.stub import open_stub
+from lab.debugging.symbols import read_symbols
 from lab.errors import RequestError
 from lab.machines.machine import Machine
 from lab.matrix.cell import Cell
@@ -113,6 +114,9 @@ class _Session:
 
     def replay(self, wanted: Wanted, command: Sequence[str]) -> int:
         """By replaying what was recorded."""
+        # Another boot of the same kernel: what is recorded has no channel for all its symbols.
+        with guest(self.lab.settings, replace(wanted, driver=""), "lab debug --rr, symbols") as (machine, _):
+            symbols, notes = read_symbols(machine), read_notes(machine)
         prepared = self.lab.prepare(wanted.cell(self.lab.settings))
         run = Recordable(
             spec=self.lab.spec(prepared),
@@ -121,6 +125,8 @@ class _Session:
             driver=prepared.driver,
             command=tuple(command),
             run_dir=self.lab.settings.run_dir,
+            symbols=symbols,
+            notes=notes,
         )
         notice(f"recording kernel {prepared.kernel.release} on one CPU; Ctrl-C ends the recording")
         with recorded(run, notice) as recording, replayed(recording, notice) as replay:

@@ -12,43 +12,46 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.debugging.session import Told, module_name
-from lab.debugging.symbols import Symbols, parse_kallsyms, parse_sections
+from lab.debugging.session import ANCHOR, Told, module_name
+from lab.debugging.symbols import Symbol, Symbols, parse_sections
 from lab.drivers.build import DriverBuild
 from lab.drivers.deploy import filled
 from lab.errors import LabError, LoadError, MachineLostError, NoSpaceError
 from lab.images.cpio import CpioFile, cpio_archive
-from lab.machines.qcow2 import make_disk, read_disk
+from lab.machines.qcow2 import make_disk
 from lab.machines.qemu import Qemu
 from lab.machines.record import Folder
 from lab.machines.rewound import Files, Mode, Rewound
 from lab.machines.spec import MachineSpec
 
 RECORD_DEADLINE = 900.0  # of the clock: a guest that is recorded is half as quick
-_DISK = 64 << 20
+_DISK = 1 << 20
 _NEEDED_MIB = 1024
 _BEGUN, _ENDED, _FAILED = b"lab: command\r\n", b"lab: status ", b"lab: not loaded: "
-_PART = re.compile(rb"lab: ([a-z-]{1,32}) (\d{1,9})\n")
+_TOLD_ANCHOR = re.compile(rb"^lab: anchor ([0-9a-f]{16})\r?$", re.MULTILINE)
+_TOLD_NOTES = re.compile(rb"^lab: notes ((?:[0-9a-f]{2}){1,256})\r?$", re.MULTILINE)
+_TOLD_SECTION = re.compile(rb"^lab: section (\S{1,300})\r?$", re.MULTILINE)
+_TOLD_SYMBOL = re.compile(rb"^lab: symbol ([0-9a-f]{16}) ([tT]) ([\w.$]{1,300})\r?$", re.MULTILINE)
+_UPPER_HALF = 1 << 63
+# QEMU's log has its own end before the instructions since the last event, and a replay that comes by that end stops
+# there: so many are left out. A guest that ended by itself has just printed why; one that was stopped may have run for
+# as long as its timer lets it.
+_LEFT_OUT, _LEFT_OUT_STOPPED = 20_000, 1_000_000
 _TAIL_LINES = 15
 # What an oops and a panic come through in every kernel; the last that was called is come to first, going back.
 _CRASH = ("oops_enter", "panic")
 _CRASHES = re.compile(rb"\] (?:Internal error: |Oops[: ]|BUG: |Kernel panic - not syncing)")
-# Run in place of the lab's agent. $part: what gdb has to know of this very boot goes to the second disk.
+# Run in place of the lab's agent. What gdb has to know of this very boot is little enough for the console.
 _SCRIPT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root
 exec </dev/null >/dev/console 2>&1
 cd /root
 demand() {{ "$@" || {{ echo "lab: not loaded: $*"; busybox reboot -f; }}; }}
-part() {{ echo "lab: $1 $(wc -c <"$2")"; cat "$2"; }}
 {load}
-dd if=/proc/kallsyms of=/run/symbols bs=1M status=none
-cat /sys/kernel/notes >/run/notes
-cat /sys/module/{module}/notes/.note.gnu.build-id >/run/module-notes 2>/dev/null
-(cd /sys/module/{module}/sections && grep -H . .[!.]* * | sed "s|^|$PWD/|") >/run/sections 2>/dev/null
-for name in symbols notes module-notes sections; do part $name /run/$name; done >/run/told
-part end /dev/null >>/run/told
-dd if=/run/told of=/dev/vdb bs=1M conv=fsync status=none
-rm /run/told /run/symbols
+echo "lab: anchor $(sed -n 's/ . {anchor}$//p' /proc/kallsyms)"
+(cd /sys/module/{module}/sections && grep -H . .[!.]* * | sed "s|^|lab: section $PWD/|") 2>/dev/null
+sed -n 's/^\\([0-9a-f]* [tT] .*\\)[[:space:]]\\[{module}\\]$/lab: symbol \\1/p' /proc/kallsyms
+echo "lab: notes $(od -An -v -tx1 /sys/module/{module}/notes/.note.gnu.build-id 2>/dev/null | tr -d ' \n')"
 echo "lab: command"
 {command}
 echo "lab: status $?"
@@ -67,7 +70,7 @@ done
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded run: `begun` and `ended` are instructions since its start, at about the command's and at the end.
+    """A recorded run: `begun` and `ended` are instructions since its start, at the command's beginning and end, about.
 
     `crashed`: the kernel did. `spec` and `qemu` are what replays it.
     """
@@ -88,7 +91,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Recordable:
-    """What is to be recorded: the machine as it would be booted, its driver, and the command."""
+    """What is to be recorded: the machine as it would be booted, its driver, and the command.
+
+    `symbols` and `notes` are those of its kernel in any other boot.
+    """
 
     spec: MachineSpec
     qemu: Qemu
@@ -96,6 +102,8 @@ class Recordable:
     driver: DriverBuild | None
     command: tuple[str, ...]
     run_dir: Path
+    symbols: Symbols
+    notes: bytes
 
 
 @contextlib.contextmanager
@@ -110,23 +118,26 @@ def recorded(run: Recordable, notice: Callable[[str], None]) -> Iterator[Recordi
     try:
         _demand_room(folder.path)
         files = Files(folder.path)
-        make_disk(files.disk, _DISK)
+        make_disk(files.snapshots, _DISK)
         spec = dataclasses.replace(run.spec, initrd=_initrd(run, folder.path), cpus=1)
         with Rewound(spec, run.qemu, folder, Mode.RECORD, "lab debug --rr, recording") as machine:
             watch = _Watch(machine, files.console(Mode.RECORD))
             machine.go()
             # Ctrl-C ends a command that has no end.
+            left_out = _LEFT_OUT_STOPPED
             with contextlib.suppress(KeyboardInterrupt):
-                if not machine.wait_stopped(RECORD_DEADLINE, watch.look):
+                if machine.wait_stopped(RECORD_DEADLINE, watch.look):
+                    left_out = _LEFT_OUT
+                else:
                     notice(f"the command did not end within {RECORD_DEADLINE:.0f} s: the recording ends there")
             machine.monitor.execute("stop")
             watch.look()
-            ended = machine.instructions()
+            ended = machine.instructions() - left_out
             machine.quit()
         watch.demand_begun()
-        told = read_told(read_disk(files.disk, _DISK))
+        told = read_told(watch.printed, run.symbols, run.notes, _module_of(run.driver))
         crashed = _CRASHES.search(watch.printed) is not None
-        yield Recording(files, folder, spec, run.qemu, told, watch.begun or ended, ended, crashed)
+        yield Recording(files, folder, spec, run.qemu, told, min(watch.begun, ended), ended, crashed)
     finally:
         folder.remove()
 
@@ -168,36 +179,46 @@ class _Watch:
         raise MachineLostError(f"{what}\nLast on its console:\n{tail}")
 
 
-def read_told(data: bytes) -> Told:
-    """What the guest wrote to its disk before the command; LabError when it is not complete."""
-    parts: dict[str, bytes] = {}
-    at = 0
-    while "end" not in parts:
-        match = _PART.match(data, at)
-        if match is None or match.end() + int(match[2]) > len(data):
-            raise LabError("the guest that was recorded did not tell where its kernel is")
-        at = match.end() + int(match[2])
-        parts[match[1].decode()] = data[match.end() : at]
-    sections = parse_sections(parts.get("sections", b""))
-    return Told(
-        parse_kallsyms(parts.get("symbols", b"")),
-        parts.get("notes", b""),
-        parts.get("module-notes", b""),
-        next(iter(sections.values()), {}),
-    )
+def read_told(printed: bytes, symbols: Symbols, notes: bytes, module: str = "") -> Told:
+    """What the guest said on its console of where things are; LabError when it did not.
+
+    The kernel's `symbols`, which another boot told, are moved there. Of modules, which each boot puts elsewhere, there
+    are only the driver's functions, which it said itself; their module is called `module`.
+    """
+    anchor = _TOLD_ANCHOR.search(printed)
+    if anchor is None:
+        raise LabError("the guest that was recorded did not tell where its kernel is")
+    offset = int(anchor[1], 16) - symbols.address(ANCHOR)
+    moved = [
+        # Below are the numbers that stand for places in each CPU's own data.
+        dataclasses.replace(symbol, address=symbol.address + offset) if symbol.address >= _UPPER_HALF else symbol
+        for symbol in symbols.all()
+        if not symbol.module
+    ]
+    own = [
+        Symbol(int(address, 16), name.decode(), module, kind.decode())
+        for address, kind, name in _TOLD_SYMBOL.findall(printed)
+    ]
+    found = _TOLD_NOTES.search(printed)
+    sections = parse_sections(b"\n".join(_TOLD_SECTION.findall(printed)))
+    module_notes = bytes.fromhex(found[1].decode()) if found else b""
+    return Told(Symbols([*moved, *own]), notes, module_notes, next(iter(sections.values()), {}))
 
 
 def guest_script(build: DriverBuild | None, command: Sequence[str]) -> str:
     """What the guest runs: the driver's loading, what is told, the command, and the end."""
     lines = []
-    module = "none"
     if build is not None:
         mode = build.driver.mode
         lines = [f"demand {shlex.join(filled(build, words))}" for words in (*mode.load, *mode.check)]
         if not build.driver.mute:
             lines.append(_CONSUMER.format(command=shlex.join(filled(build, build.driver.consumer.command))))
-        module = module_name(build.module) if build.module else module
-    return _SCRIPT.format(load="\n".join(lines), module=module, command=shlex.join(command))
+    module = _module_of(build) or "none"
+    return _SCRIPT.format(load="\n".join(lines), module=module, anchor=ANCHOR, command=shlex.join(command))
+
+
+def _module_of(build: DriverBuild | None) -> str:
+    return module_name(build.module) if build and build.module else ""
 
 
 def _initrd(run: Recordable, folder: Path) -> Path:

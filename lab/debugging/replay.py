@@ -21,7 +21,7 @@ _FURTHER = 997
 
 @contextlib.contextmanager
 def replayed(recording: Recording, notice: Callable[[str], None]) -> Iterator[Rewound]:
-    """The recorded guest, standing still before its last instruction, for as long as the block lasts.
+    """The recorded guest, standing still shortly before its end, for as long as the block lasts.
 
     MachineLostError when the replay does not follow the recording.
     """
@@ -29,8 +29,8 @@ def replayed(recording: Recording, notice: Callable[[str], None]) -> Iterator[Re
     with Rewound(recording.spec, recording.qemu, recording.folder, Mode.REPLAY, "lab debug --rr") as machine:
         for number, point in enumerate(snapshot_points(recording.begun, recording.ended)):
             _run_to(machine, point)
-            _save(machine, f"snapshot{number}", recording.ended - 1)
-        _run_to(machine, recording.ended - 1)
+            _save(machine, f"snapshot{number}", recording.ended)
+        _run_to(machine, recording.ended)
         yield machine
 
 

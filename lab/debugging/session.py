@@ -15,7 +15,7 @@ from lab.debugging.symbols import Symbols, read_sections, read_symbols
 from lab.errors import LabError
 from lab.machines.machine import Machine
 
-_ANCHOR = "_stext"
+ANCHOR = "_stext"
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_SYMTAB = 2
 _MOST_NOTES = 64 << 10
@@ -62,7 +62,7 @@ def gdb_script(guest: Debuggee, start: Start, notice: Callable[[str], None]) -> 
         name = module_name(guest.module)
         module_notes = _read(machine, f"/sys/module/{name}/notes/.note.gnu.build-id")
         found = read_sections(machine, name)
-    told = Told(read_symbols(machine), _read(machine, "/sys/kernel/notes"), module_notes, found)
+    told = Told(read_symbols(machine), read_notes(machine), module_notes, found)
     text = gdb_commands(told, guest.info, guest.module, start, machine.spec.arch, machine.folder.path, notice)
     path = machine.folder.path / "gdb-commands"
     path.write_text(text)
@@ -85,7 +85,7 @@ def gdb_commands(
     offset = 0
     if info is not None:
         demand_same_build(info.vmlinux, build_id_in(told.notes), "kernel")
-        offset = told.symbols.address(_ANCHOR) - linked_address(info.vmlinux, _ANCHOR)
+        offset = told.symbols.address(ANCHOR) - linked_address(info.vmlinux, ANCHOR)
     if module is not None:
         demand_same_build(module, build_id_in(told.module_notes), "module")
     addresses = [told.symbols.address(name) for name in start.breaks]
@@ -96,6 +96,11 @@ def gdb_commands(
         names.write_bytes(names_elf(told.symbols, arch))
     layout = Layout(offset, [(module, told.sections)] if module else [], names)
     return script(start.line, info, layout, addresses, go=start.go, hardware=start.hardware)
+
+
+def read_notes(machine: Machine) -> bytes:
+    """The notes of the kernel that runs, in which its build id is."""
+    return _read(machine, "/sys/kernel/notes")
 
 
 def _read(machine: Machine, path: str) -> bytes:
