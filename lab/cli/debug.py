@@ -108,7 +108,7 @@ class _Session:
                 f"Ctrl-C does not stop it: lab exec {machine.folder.name} -- sh -c 'echo g >/proc/sysrq-trigger' does"
             )
             # Nothing to stop at is to stay where it stands.
-            start = Start(machine.debug_line, self.breaks, go="continue" if self.breaks else "", hardware=False)
+            start = Start(machine.debug_line, self.breaks, go="continue" if self.breaks else "", kgdb=True)
             commands = gdb_script(self._debuggee(machine, prepared), start, notice)
             return _work(machine, self.gdb, commands, before=lambda: enter_kgdb(machine))
 

@@ -43,12 +43,12 @@ class Told:
 @dataclass(frozen=True)
 class Start:
     """How a debugger begins: it connects to `line`, stops at `breaks`, and does `go` ("continue"; empty: nothing).
-    `hardware`: the breakpoints are the CPU's own."""
+    `kgdb`: what answers there is the kernel's own debugger."""
 
     line: Path
     breaks: Sequence[str]
     go: str = "continue"
-    hardware: bool = True
+    kgdb: bool = False
 
 
 def gdb_script(guest: Debuggee, start: Start, notice: Callable[[str], None]) -> Path:
@@ -95,7 +95,7 @@ def gdb_commands(
         names = folder / "names.elf"
         names.write_bytes(names_elf(told.symbols, arch))
     layout = Layout(offset, [(module, told.sections)] if module else [], names)
-    return script(start.line, info, layout, addresses, go=start.go, hardware=start.hardware)
+    return script(start.line, info, layout, addresses, go=start.go, kgdb=arch if start.kgdb else None)
 
 
 def read_notes(machine: Machine) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import settings
+from lab.arches import AMD64
 from lab.debugging.debuginfo import DebugInfo
 from lab.debugging.gdbprogram import Layout, named_gdb, own_gdb, script
 from lab.errors import HostError
@@ -31,8 +32,9 @@ def test_without_debug_information_bare_names_are_loaded() -> None:
 
 
 def test_breakpoints_are_in_the_kernels_text_where_its_own_debugger_sets_them() -> None:
-    lines = script(STUB, None, Layout(0, [], None), [0xFFFF], go="", hardware=False).splitlines()
+    lines = script(STUB, None, Layout(0, [], None), [0xFFFF], go="", kgdb=AMD64).splitlines()
     assert "break *0xffff" in lines
+    assert lines.index("set architecture i386:x86-64") < lines.index(f"target remote {STUB}")
     assert "hbreak *0xffff" not in lines
 
 
