@@ -117,6 +117,9 @@ class _Session:
         # Another boot of the same kernel: what is recorded has no channel for all its symbols.
         with guest(self.lab.settings, replace(wanted, driver=""), "lab debug --rr, symbols") as (machine, _):
             symbols, notes = read_symbols(machine), read_notes(machine)
+        for name in self.breaks:
+            if ":" not in name:
+                symbols.address(name)
         prepared = self.lab.prepare(wanted.cell(self.lab.settings))
         run = Recordable(
             spec=self.lab.spec(prepared),

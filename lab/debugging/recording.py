@@ -185,6 +185,7 @@ def read_told(printed: bytes, symbols: Symbols, notes: bytes, module: str = "") 
     The kernel's `symbols`, which another boot told, are moved there. Of modules, which each boot puts elsewhere, there
     are only the driver's functions, which it said itself; their module is called `module`.
     """
+    printed = printed.partition(_BEGUN)[0]  # what the command prints is its own
     anchor = _TOLD_ANCHOR.search(printed)
     if anchor is None:
         raise LabError("the guest that was recorded did not tell where its kernel is")
