@@ -26,6 +26,7 @@ from lab.cli.matrix import matrix
 from lab.cli.repro import repro
 from lab.cli.run import run
 from lab.cli.shell import shell
+from lab.cli.trace import trace
 from lab.errors import ExitCode, LabError
 from lab.machines.record import reap
 from lab.settings import load
@@ -75,6 +76,7 @@ lab.add_command(matrix)
 lab.add_command(repro)
 lab.add_command(run)
 lab.add_command(shell)
+lab.add_command(trace)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,16 +10,29 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from lab.errors import LabError, MachineLostError
-from lab.machines.machine import Machine
+from lab.machines.monitor import Monitor
+from lab.machines.record import Folder
 
 _CHARDEV = "lab-gdb-"
 _LONGEST = 107  # bytes of a Unix socket's path, for QEMU as for gdb
 
 
+class Stopped(Protocol):
+    """What has a stub: a machine, or one that is replayed."""
+
+    monitor: Monitor
+    folder: Folder
+
+    def alive(self) -> bool:
+        """Whether the guest still runs, or can."""
+        ...
+
+
 @contextlib.contextmanager
-def open_stub(machine: Machine) -> Iterator[Path]:
+def open_stub(machine: Stopped) -> Iterator[Path]:
     """The socket of the machine's stub for as long as the block lasts; afterwards the guest runs if it did before.
 
     LabError when the machine is being debugged already.
@@ -32,7 +45,7 @@ def open_stub(machine: Machine) -> Iterator[Path]:
         yield from _listen(machine, folder)
 
 
-def _listen(machine: Machine, folder: Path) -> Iterator[Path]:
+def _listen(machine: Stopped, folder: Path) -> Iterator[Path]:
     monitor = machine.monitor
     name = f"{_CHARDEV}{secrets.token_hex(4)}"
     path = folder / f"{name}.sock"
@@ -65,9 +78,9 @@ def _place(folder: Path) -> Iterator[Path]:
         yield Path(short)
 
 
-def _runs(machine: Machine) -> bool:
+def _runs(machine: Stopped) -> bool:
     return bool(machine.monitor.execute("query-status")["running"])
 
 
-def _human(machine: Machine, line: str) -> str:
+def _human(machine: Stopped, line: str) -> str:
     return str(machine.monitor.execute("human-monitor-command", {"command-line": line}))

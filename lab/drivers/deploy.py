@@ -235,11 +235,16 @@ class Deployment:
             raise ConsumerError(f"the consumer of {self.build.driver.name} {fault} {within}", hint=hint) from error
 
     def _filled(self, command: Sequence[str]) -> list[str]:
-        places = {f"{{{word}}}": f"{PAYLOAD}/driver/{_name_of(self.build, word)}" for word in self.build.files}
-        filled = list(command)
-        for place, path in places.items():
-            filled = [word.replace(place, path) for word in filled]
-        return filled
+        return filled(self.build, command)
+
+
+def filled(build: DriverBuild, command: Sequence[str]) -> list[str]:
+    """A command of the manifest's, the driver's files in it by their paths in the guest."""
+    places = {f"{{{word}}}": f"{PAYLOAD}/driver/{_name_of(build, word)}" for word in build.files}
+    words = list(command)
+    for place, path in places.items():
+        words = [word.replace(place, path) for word in words]
+    return words
 
 
 def _name_of(build: DriverBuild, word: str) -> str:
