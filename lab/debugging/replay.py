@@ -13,10 +13,10 @@ _REPLAY_DEADLINE = 1800.0  # of the clock, for all of it
 # Before the end, in instructions: from there a step back takes a moment.
 _LAST = 1_000_000
 _PIECES = 4
-# QEMU takes no snapshot between two events of its log.
+# QEMU takes no snapshot while a request of the guest's disk is under way.
 _NOT_NOW = "Try once more later"
-_TRIES = 50
-_FURTHER = 997
+_TRIES = 20
+_FURTHER = 20_000
 
 
 @contextlib.contextmanager
@@ -55,10 +55,11 @@ def _run_to(machine: Rewound, instruction: int) -> None:
 
 
 def _save(machine: Rewound, name: str, end: int) -> None:
+    """Make a snapshot here or soon; none while the guest waits for its disk: the one before serves too."""
     for _ in range(_TRIES):
         said = machine.human(f"savevm {name}")
         if _NOT_NOW not in said:
             break
         _run_to(machine, min(machine.instructions() + _FURTHER, end))
-    if said:
+    if said and _NOT_NOW not in said:
         raise MachineLostError(f"QEMU made no snapshot of the replay: {said[:200]}", hint="record it again")
