@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from lab.cli.context import (
-from lab.cli.terminal import err, out
     BeforeDashes,
     ReaderGoneError,
     Wanted,
@@ -115,19 +114,19 @@ def _target(settings: Settings, wanted: Wanted, asked: _Asked) -> Iterator[Guest
 
 def _traced(settings: Settings, target: Guest, asked: _Asked) -> contextlib.AbstractContextManager[Live]:
     if not asked.program:
-        return following(target, asked.wish, out)
+        return following(target, asked.wish, _out)
 
     def put(found: Found) -> str:
         store = Store(settings.store, min_free_mib=settings.min_free_mib, notice=notice)
         return put_into(target, found, store, settings, notice)
 
-    return tracing(target, asked.program, out, put)
+    return tracing(target, asked.program, _out, put)
 
 
 def _go(target: Guest, live: Live, asked: _Asked) -> None:
     """Wait for what ends the trace."""
     if asked.command:
-        done = target.run(asked.command, check=False, deadline=LONGEST, stdout=err, stderr=err)
+        done = target.run(asked.command, check=False, deadline=LONGEST, stdout=_err, stderr=_err)
         live.check()
         if done.status != 0:
             notice(f"{asked.command[0]} {done.ended}")
@@ -137,5 +136,19 @@ def _go(target: Guest, live: Live, asked: _Asked) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         if live.wait(asked.seconds or LONGEST) and live.status != 0:
             raise LabError(f"the trace ended by itself: {live.said.strip()[-300:] or f'status {live.status}'}")
+
+
+def _out(data: bytes) -> None:
+    _write(sys.stdout.buffer, data)
+
+
+def _err(data: bytes) -> None:
+    _write(sys.stderr.buffer, data)
+
+
+def _write(stream: Any, data: bytes) -> None:
+    try:
+        stream.write(data)
+        stream.flush()
     except BrokenPipeError as error:
         raise ReaderGoneError from error
