@@ -21,7 +21,7 @@ help:
 	@echo 'make compatibility        every driver on every kernel and architecture, into docs/compatibility.md (hours);'
 	@echo '                          DRIVERS="tap:kmod", COMPATIBILITY="--kernel 6.12 --resume" for a part or what is left'
 	@echo 'make bench                how quick forks are here, on three architectures and beside virtme-ng (a quarter of an hour)'
-	@echo 'make debug-kernels        compile the kernels for debugging and run what needs them (an hour)'
+	@echo 'make debug-kernels        compile four kernels for debugging and run what needs them (hours)'
 	@echo 'make constraints          take the newest Python packages and pin them in constraints.txt'
 
 setup:

@@ -24,7 +24,7 @@ from lab.machines.record import Folder
 from lab.machines.rewound import Files, Mode, Rewound
 from lab.machines.spec import MachineSpec
 
-RECORD_DEADLINE = 900.0  # of the clock: a guest that is recorded is half as quick
+RECORD_DEADLINE = 900.0  # of the clock: a guest that is recorded is slower
 _DISK = 1 << 20
 _NEEDED_MIB = 1024
 _BEGUN, _ENDED, _FAILED = b"lab: command\r\n", b"lab: status ", b"lab: not loaded: "
