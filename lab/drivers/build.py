@@ -21,6 +21,7 @@ from lab.drivers.sources import Tree, driver_sources
 from lab.drivers.work import Output, Work, compiler_package
 from lab.errors import BuildError, KnownGapError, UnsupportedError
 from lab.images.builder import Builder, builder_root
+from lab.images.programs import errors
 from lab.kernels.headers import BuildTree, build_tree
 from lab.kernels.kernel import Kernel
 from lab.settings import Settings
@@ -155,7 +156,8 @@ def _tells(error: BuildError, text: str) -> bool:
     if text in error.what or error.log is None or not error.log.is_file():
         return text in error.what
     with error.log.open("rb") as log:
-        return text.encode() in log.read(_MOST_OF_A_LOG)
+        output = log.read(_MOST_OF_A_LOG).decode(errors="replace")
+    return any(text in found for found in errors(output))
 
 
 def _make(work: Work) -> None:

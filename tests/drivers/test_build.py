@@ -88,10 +88,12 @@ def test_of_files_that_are_compiled_side_by_side_any_may_be_the_first_to_fail(
     falco: DriverMode, tmp_path: Path
 ) -> None:
     log = tmp_path / "build.log"
-    log.write_text("y.c:3:4: error: something else\nx.c:1:2: error: implicit declaration of 'task_euid'\n")
+    gone, other = "x.c:1:2: error: implicit declaration of 'task_euid'\n", "y.c:3:4: error: something else\n"
+    failed, waits = "make[2]: *** [Makefile:1: it] Error 1\n", "make[2]: *** Waiting for unfinished jobs....\n"
+    log.write_text(other + failed + waits + gone + failed)
     with pytest.raises(KnownGapError, match="something else"):
         expected(falco, tmp_path, BuildError("mine:kmod does not build: something else", log=log))
-    log.write_text("y.c:3:4: error: something else\n")
+    log.write_text(gone + failed + other + failed + waits + other + failed)  # a probe first
     with pytest.raises(BuildError, match="something else"):
         expected(falco, tmp_path, BuildError("mine:kmod does not build: something else", log=log))
 
