@@ -49,7 +49,7 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
 
 
 def errors(output: str) -> list[str]:
-    """The compiler's and linker's errors in what a build printed: of the last step that failed, and of those that did so
+    """The compiler's and linker's errors in a build's output: of the last step that failed, and of those that failed
     beside it.
 
     Failures that make went on after were probes of what the kernel has.
