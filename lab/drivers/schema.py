@@ -113,7 +113,7 @@ class Option(BaseModel):
 
 class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name), or of every scenario that is
-    about that system call or event, or to build at all, with that text in the compiler's first error; on those kernels
+    about that system call or event, or to build at all, with that text among the compiler's errors; on those kernels
     and architectures, or on all."""
 
     model_config = _STRICT
