@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 .POSIX:
-.PHONY: help setup scenarios test lint endurance newcomer compatibility bench debug-kernels constraints
+.PHONY: help setup scenarios test test-slow lint endurance newcomer compatibility bench debug-kernels constraints
 
 ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod
 TESTARGS =
 ENDURANCE =
 DEBUG_KERNELS = 6.12+kgdb 6.12+fault+kasan+kmemleak+lockdep
+DEBUG_ARCHES = amd64 arm64
 COMPATIBILITY = --kernel all --arch all
 DRIVERS = falco:kmod falco:bpf tap:kmod tap:bpf tap:modern-bpf auditd:audit bpftrace:script
 
 help:
 	@echo 'make scenarios            run the scenarios; ARGS="--kernel 5.10,6.12" replaces what pytest is given'
 	@echo 'make test                 linters, types and the tests of the lab itself; TESTARGS="-m \"not machine\""'
+	@echo 'make test-slow            what of the tests takes minutes: the same on other architectures'
 	@echo 'make lint                 linters and types only'
 	@echo 'make endurance            forks by the hundred, and runs killed at fifty random moments (half an hour)'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
@@ -19,7 +21,7 @@ help:
 	@echo 'make compatibility        every driver on every kernel and architecture, into docs/compatibility.md (hours);'
 	@echo '                          DRIVERS="tap:kmod", COMPATIBILITY="--kernel 6.12 --resume" for a part or what is left'
 	@echo 'make bench                how quick forks are here, on three architectures and beside virtme-ng (a quarter of an hour)'
-	@echo 'make debug-kernels        compile the kernels for debugging and run what needs them (an hour)'
+	@echo 'make debug-kernels        compile four kernels for debugging and run what needs them (hours)'
 	@echo 'make constraints          take the newest Python packages and pin them in constraints.txt'
 
 setup:
@@ -34,7 +36,11 @@ lint: setup
 	.venv/bin/mypy
 
 test: lint
-	.venv/bin/pytest tests/ -n 2 --dist loadfile $(TESTARGS)
+	.venv/bin/pytest tests/ -n 2 --dist loadfile -m 'not slow' $(TESTARGS)
+
+# What make test has seen on one architecture, on the others.
+test-slow: lint
+	.venv/bin/pytest tests/ -n 2 --dist loadfile -m slow $(TESTARGS)
 
 endurance: setup
 	.venv/bin/pytest tests/endurance/ $(ENDURANCE)
@@ -64,9 +70,11 @@ bench:
 
 # Too long for CI, whose tests say "not run here" of what needs them.
 debug-kernels: setup
-	for kernel in $(DEBUG_KERNELS); do .venv/bin/lab kernel build $$kernel || exit; done
+	for arch in $(DEBUG_ARCHES); do for kernel in $(DEBUG_KERNELS); do \
+		.venv/bin/lab kernel build $$kernel --arch $$arch || exit; \
+	done; done
 	.venv/bin/lab kernel fetch --debug 6.12
-	.venv/bin/pytest tests/machine/test_debug_runs.py -rs
+	.venv/bin/pytest tests/debugkernels/ tests/machine/test_debug_runs.py -rs
 
 constraints: setup
 	tools/constraints

@@ -110,7 +110,7 @@ class LockedRoot(_Record):
     `kind` is the store's: image (of recipe `name`), builder (of recipe `name`), qemu (for guests of `name`), gdb.
     """
 
-    kind: Literal["builder", "gdb", "image", "qemu"]
+    kind: Literal["builder", "gdb", "image", "qemu", "tool"]
     name: _Word
     arch: _Word
     suite: _Word

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TextIO
 
 import click
 
+from lab.cli.terminal import err, out
 from lab.errors import LabError
 from lab.machines.visitor import Visitor
 
@@ -32,7 +32,7 @@ def attach(visitor: Visitor, lines: TextIO, *, interactive: bool) -> int:
         if not line.strip():
             continue
         try:
-            status = visitor.run(["sh", "-c", _LINE, "sh", line], _SECONDS, _out, _err)
+            status = visitor.run(["sh", "-c", _LINE, "sh", line], _SECONDS, out, err)
         except LabError as error:
             click.echo(f"lab: {error}", err=True)
             status = 125
@@ -48,13 +48,3 @@ def _next(lines: TextIO, prompt: str) -> str | None:
         return input(prompt)
     except EOFError:
         return None
-
-
-def _out(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
-def _err(data: bytes) -> None:
-    sys.stderr.buffer.write(data)
-    sys.stderr.buffer.flush()

@@ -6,13 +6,11 @@ import contextlib
 import os
 import select
 import sys
-import termios
-import tty
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from lab.cli.terminal import raw
 from lab.errors import LabError
 from lab.machines.record import living
 from lab.machines.visitor import Visitor, find_machine
@@ -42,7 +40,7 @@ def console(settings: Settings, name: str, log: Path | None, with_shell: bool, n
         stream = stack.enter_context((visitor.folder / "console.raw").open("rb"))
         keys = sys.stdin.fileno()
         if not no_follow and os.isatty(keys):
-            stack.enter_context(_raw(keys))
+            stack.enter_context(raw(keys))
         while True:
             while data := stream.read(_CHUNK):
                 if kept:
@@ -78,14 +76,3 @@ def _start_shell(visitor: Visitor) -> None:
     words = tty_name.decode(errors="replace").split()
     if not words or visitor.run(["sh", "-c", _SHELL, "sh", words[-1]], 30, err.extend, err.extend) != 0:
         raise LabError(f"no shell could be started on the console: {err.decode(errors='replace').strip()[:300]}")
-
-
-@contextlib.contextmanager
-def _raw(keys: int) -> Iterator[None]:
-    """The terminal handing over every key as it is, and put back afterwards whatever happens."""
-    before = termios.tcgetattr(keys)
-    try:
-        tty.setraw(keys, termios.TCSADRAIN)
-        yield
-    finally:
-        termios.tcsetattr(keys, termios.TCSADRAIN, before)

@@ -23,6 +23,7 @@ from lab.store import translate_disk_errors
 
 # Held in memory as a whole: enough for a script, and `lab run` is no way to move files.
 MAX_STDIN = 1 << 20
+_BEHIND = "lab.behind-dashes"
 
 
 def _go_offline(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -126,10 +127,13 @@ def notice(text: str) -> None:
 
 
 @contextlib.contextmanager
-def guest(settings: Settings, wanted: Wanted, purpose: str) -> Iterator[tuple[Machine, Prepared]]:
-    """The guest that is wanted, ready and with its driver loaded, which ends with the block."""
+def guest(
+    settings: Settings, wanted: Wanted, purpose: str, *, more: tuple[str, ...] = ()
+) -> Iterator[tuple[Machine, Prepared]]:
+    """The guest that is wanted, ready and with its driver loaded, which ends with the block. `more` packages are in its
+    root image."""
     lab = Lab(settings, notice)
-    prepared = lab.prepare(wanted.cell(settings))
+    prepared = lab.prepare(wanted.cell(settings), more=more)
     with contextlib.ExitStack() as stack:
 
         def made(machine: Machine) -> None:
@@ -140,6 +144,24 @@ def guest(settings: Settings, wanted: Wanted, purpose: str) -> Iterator[tuple[Ma
         if prepared.driver:
             lab.deploy(machine, prepared)
         yield machine, prepared
+
+
+class BeforeDashes(click.Command):
+    """A command whose own words end at "--": what follows is a command for a guest (`behind_dashes`)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the first "--"."""
+        at = args.index("--") if "--" in args else len(args)
+        if at == len(args) - 1:
+            raise click.UsageError("no command behind --", ctx)
+        ctx.meta[_BEHIND] = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+
+def behind_dashes() -> tuple[str, ...]:
+    """The words behind "--" of a `BeforeDashes`; none when it was given none."""
+    words: tuple[str, ...] = click.get_current_context().meta[_BEHIND]
+    return words
 
 
 def standard_input() -> bytes:

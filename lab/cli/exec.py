@@ -9,24 +9,15 @@ import sys
 
 import click
 
+from lab.cli.terminal import err, guest_command, out
 from lab.errors import ExitCode, LabError, RequestError
 from lab.machines.door import MAX_STDIN
 from lab.machines.visitor import Visitor, find_machine
 from lab.settings import Settings, load
 
-_SECONDS = 600.0
-
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
-@click.option(
-    "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_SECONDS,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the command may take.",
-)
-@click.option("-i", "--stdin", "with_stdin", is_flag=True, help="Give the command our standard input, 1 MiB at most.")
+@guest_command
 @click.argument("name", metavar="ID")
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @click.pass_obj
@@ -38,7 +29,7 @@ def exec_(settings: Settings, deadline: float, with_stdin: bool, name: str, comm
     words = command[1:] if command[0] == "--" else command
     if not words:
         raise click.UsageError("no command behind --")
-    status = Visitor(settings.run_dir / record.name).run(words, deadline, _out, _err, stdin=_input(with_stdin))
+    status = Visitor(settings.run_dir / record.name).run(words, deadline, out, err, stdin=_input(with_stdin))
     return status if status >= 0 else 128 - status
 
 
@@ -47,16 +38,6 @@ def _input(wanted: bool) -> bytes:
     if len(data) > MAX_STDIN:
         raise RequestError("standard input holds more than 1 MiB", hint="let the guest make its data itself")
     return data
-
-
-def _out(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
-def _err(data: bytes) -> None:
-    sys.stderr.buffer.write(data)
-    sys.stderr.buffer.flush()
 
 
 def main() -> int:

@@ -27,6 +27,7 @@ from lab.cli.racemap import race_map
 from lab.cli.repro import repro
 from lab.cli.run import run
 from lab.cli.shell import shell
+from lab.cli.trace import trace
 from lab.errors import ExitCode, LabError
 from lab.machines.record import reap
 from lab.settings import load
@@ -77,6 +78,7 @@ lab.add_command(race_map)
 lab.add_command(repro)
 lab.add_command(run)
 lab.add_command(shell)
+lab.add_command(trace)
 
 
 def main(argv: Sequence[str]) -> int:

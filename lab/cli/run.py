@@ -5,22 +5,13 @@ from __future__ import annotations
 import click
 
 from lab.cli.context import Wanted, guest, guest_options, run_streamed, standard_input
+from lab.cli.terminal import guest_command
 from lab.settings import Settings
-
-_SECONDS = 600.0
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @guest_options
-@click.option(
-    "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_SECONDS,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the command may take.",
-)
-@click.option("-i", "--stdin", "with_stdin", is_flag=True, help="Give the command our standard input, 1 MiB at most.")
+@guest_command
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @click.pass_obj
 def run(settings: Settings, wanted: Wanted, deadline: float, with_stdin: bool, command: tuple[str, ...]) -> int:

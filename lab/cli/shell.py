@@ -6,14 +6,12 @@ import contextlib
 import os
 import select
 import sys
-import termios
-import tty
-from collections.abc import Iterator
 
 import click
 import paramiko
 
 from lab.cli.context import Wanted, guest, guest_options, notice, run_streamed, standard_input
+from lab.cli.terminal import raw
 from lab.errors import LabError
 from lab.machines.machine import Machine
 from lab.settings import Settings
@@ -44,7 +42,7 @@ def shell(settings: Settings, wanted: Wanted) -> None:
 def converse(machine: Machine, keys: int, screen: int) -> None:
     """Connect a terminal with a shell in the guest until either ends; MachineLostError when the guest dies."""
     terminal = _Terminal(machine, keys)
-    with contextlib.closing(terminal.channel), _raw(keys):
+    with contextlib.closing(terminal.channel), raw(keys):
         while terminal.serve():
             wanted: list[paramiko.Channel | int] = [terminal.channel]
             if not terminal.waiting:
@@ -110,17 +108,6 @@ def _demand_end(machine: Machine, channel: paramiko.Channel) -> None:
         machine.check()
     if channel.recv_exit_status() < 0:
         machine.run(["true"])
-
-
-@contextlib.contextmanager
-def _raw(keys: int) -> Iterator[None]:
-    """The terminal handing over every key as it is, and put back afterwards whatever happens."""
-    before = termios.tcgetattr(keys)
-    try:
-        tty.setraw(keys, termios.TCSADRAIN)
-        yield
-    finally:
-        termios.tcsetattr(keys, termios.TCSADRAIN, before)
 
 
 def _size(terminal: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import arches
+from lab.arches import Arch
 from lab.debugging.debuginfo import DebugInfo
 from lab.errors import ArchiveError, HostError
 from lab.images.roots import RootWish, get_root
@@ -18,6 +19,9 @@ from lab.store import Store
 _SUITE = "trixie"
 _PROGRAM = "usr/bin/gdb-multiarch"
 _FALLBACKS = ("gdb-multiarch", "gdb")
+# Architectures as gdb calls them, and how long a kernel that is emulated may take to answer, in seconds.
+_KGDB = {"amd64": "i386:x86-64", "arm64": "aarch64", "riscv64": "riscv:rv64"}
+_KGDB_TIMEOUT = 60
 # Where gdb starts a module's text; other sections it is told by name.
 _TEXT = ".text"
 _TOLD = (".data", ".bss", ".rodata", ".init.text", ".exit.text")
@@ -78,8 +82,14 @@ class Layout:
     names: Path | None
 
 
-def script(stub: Path, info: DebugInfo | None, layout: Layout, breaks: Sequence[int], *, go: bool) -> str:
-    """gdb's commands that load all symbols where they are, attach, set the breakpoints and let the guest run."""
+def script(
+    stub: Path, info: DebugInfo | None, layout: Layout, breaks: Sequence[int], *, go: str, kgdb: Arch | None = None
+) -> str:
+    """gdb's commands that load all symbols where they are, attach and set the breakpoints.
+
+    `go` is the last command ("continue"; empty: the guest stands). `kgdb`: the stub is the kernel's own, of that
+    architecture: it does not say which it is, and puts its breakpoints into its text.
+    """
     lines = ["set pagination off", "set confirm off", "set print pretty on"]
     if info:
         lines.append(f"symbol-file {_quoted(info.vmlinux)} -o {layout.offset:#x}")
@@ -88,12 +98,14 @@ def script(stub: Path, info: DebugInfo | None, layout: Layout, breaks: Sequence[
     for path, sections in layout.modules:
         words = [f"-s {name} {sections[name]:#x}" for name in (_TEXT, *_TOLD) if name in sections]
         lines.append(f"add-symbol-file {_quoted(path)} {' '.join(words)}")
+    if kgdb:
+        lines += [f"set architecture {_KGDB[kgdb.name]}", f"set remotetimeout {_KGDB_TIMEOUT}"]
     # A socket's path takes no quotes.
     lines.append(f"target remote {stub}")
     # The guest's own debugger might be told of CPUs by name; QEMU says CPU#0 [halted].
-    lines += [f"hbreak *{address:#x}" for address in breaks]
+    lines += [f"{'break' if kgdb else 'hbreak'} *{address:#x}" for address in breaks]
     lines += ["set pagination on", "set confirm on"]
-    return "\n".join([*lines, *(["continue"] if go else [])]) + "\n"
+    return "\n".join([*lines, *([go] if go else [])]) + "\n"
 
 
 def _quoted(path: Path) -> str:

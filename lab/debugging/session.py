@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.arches import Arch
 from lab.debugging.debuginfo import DebugInfo, build_id_in, demand_same_build, sections
 from lab.debugging.gdbprogram import Layout, script
 from lab.debugging.names import names_elf
@@ -14,7 +15,7 @@ from lab.debugging.symbols import Symbols, read_sections, read_symbols
 from lab.errors import LabError
 from lab.machines.machine import Machine
 
-_ANCHOR = "_stext"
+ANCHOR = "_stext"
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_SYMTAB = 2
 _MOST_NOTES = 64 << 10
@@ -29,46 +30,84 @@ class Debuggee:
     module: Path | None
 
 
-def gdb_script(
-    guest: Debuggee, stub: Path, breaks: Sequence[str], notice: Callable[[str], None], *, go: bool = True
-) -> Path:
+@dataclass(frozen=True)
+class Told:
+    """What a guest told of itself: its symbols, its kernel's notes, and its driver's module's notes and sections."""
+
+    symbols: Symbols
+    notes: bytes
+    module_notes: bytes
+    sections: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a debugger begins: it connects to `line`, stops at `breaks`, and does `go` ("continue"; empty: nothing).
+    `kgdb`: what answers there is the kernel's own debugger."""
+
+    line: Path
+    breaks: Sequence[str]
+    go: str = "continue"
+    kgdb: bool = False
+
+
+def gdb_script(guest: Debuggee, start: Start, notice: Callable[[str], None]) -> Path:
     """A file of gdb's commands for that guest, which must run now; it lies in the machine's own folder.
 
     WrongSymbolsError when what is to be loaded is of another build, NoSymbolError for an unknown function.
     """
-    machine, folder = guest.machine, guest.machine.folder.path
-    symbols = read_symbols(machine)
-    offset = _kernel_offset(guest, symbols)
-    modules = [_module(machine, guest.module)] if guest.module else []
-    addresses = [symbols.address(name) for name in breaks]
-    names = None
-    if guest.info is None:
-        notice("there is no debug information of this kernel: gdb knows its functions' names, and no variables")
-        names = folder / "names.elf"
-        names.write_bytes(names_elf(symbols, machine.spec.arch))
-    text = script(stub, guest.info, Layout(offset, modules, names), addresses, go=go)
-    path = folder / "gdb-commands"
+    machine = guest.machine
+    module_notes, found = b"", {}
+    if guest.module:
+        name = module_name(guest.module)
+        module_notes = _read(machine, f"/sys/module/{name}/notes/.note.gnu.build-id")
+        found = read_sections(machine, name)
+    told = Told(read_symbols(machine), read_notes(machine), module_notes, found)
+    text = gdb_commands(told, guest.info, guest.module, start, machine.spec.arch, machine.folder.path, notice)
+    path = machine.folder.path / "gdb-commands"
     path.write_text(text)
     return path
 
 
-def _kernel_offset(guest: Debuggee, symbols: Symbols) -> int:
-    """How far the kernel lies from where its vmlinux says."""
-    if guest.info is None:
-        return 0
-    notes = guest.machine.run(["cat", "/sys/kernel/notes"], check=False).stdout[:_MOST_NOTES]
-    demand_same_build(guest.info.vmlinux, build_id_in(notes), "kernel")
-    return symbols.address(_ANCHOR) - linked_address(guest.info.vmlinux, _ANCHOR)
+def gdb_commands(
+    told: Told,
+    info: DebugInfo | None,
+    module: Path | None,
+    start: Start,
+    arch: Arch,
+    folder: Path,
+    notice: Callable[[str], None],
+) -> str:
+    """gdb's commands for a guest that told this of itself; errors as of `gdb_script`.
+
+    The file of names that they may need is written into the folder.
+    """
+    offset = 0
+    if info is not None:
+        demand_same_build(info.vmlinux, build_id_in(told.notes), "kernel")
+        offset = told.symbols.address(ANCHOR) - linked_address(info.vmlinux, ANCHOR)
+    if module is not None:
+        demand_same_build(module, build_id_in(told.module_notes), "module")
+    addresses = [told.symbols.address(name) for name in start.breaks]
+    names = None
+    if info is None:
+        notice("there is no debug information of this kernel: gdb knows its functions' names, and no variables")
+        names = folder / "names.elf"
+        names.write_bytes(names_elf(told.symbols, arch))
+    layout = Layout(offset, [(module, told.sections)] if module else [], names)
+    return script(start.line, info, layout, addresses, go=start.go, kgdb=arch if start.kgdb else None)
 
 
-def _module(machine: Machine, path: Path) -> tuple[Path, dict[str, int]]:
-    name = _module_name(path)
-    notes = machine.run(["cat", f"/sys/module/{name}/notes/.note.gnu.build-id"], check=False).stdout[:_MOST_NOTES]
-    demand_same_build(path, build_id_in(notes), "module")
-    return path, read_sections(machine, name)
+def read_notes(machine: Machine) -> bytes:
+    """The notes of the kernel that runs, in which its build id is."""
+    return _read(machine, "/sys/kernel/notes")
 
 
-def _module_name(path: Path) -> str:
+def _read(machine: Machine, path: str) -> bytes:
+    return machine.run(["cat", path], check=False).stdout[:_MOST_NOTES]
+
+
+def module_name(path: Path) -> str:
     """The name that a module has when it is loaded, from its .modinfo."""
     with path.open("rb") as stream:
         for section, _, offset, size in sections(path):

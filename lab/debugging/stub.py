@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from lab.errors import LabError, MachineLostError
-from lab.machines.machine import Machine
+from lab.machines.monitor import Monitor
+from lab.machines.record import Folder
 
 _CHARDEV = "lab-gdb-"
+_LONGEST = 107  # bytes of a Unix socket's path, for QEMU as for gdb
+
+
+class Stopped(Protocol):
+    """What has a stub: a machine, or one that is replayed."""
+
+    monitor: Monitor
+    folder: Folder
+
+    def alive(self) -> bool:
+        """Whether the guest still runs, or can."""
+        ...
 
 
 @contextlib.contextmanager
-def open_stub(machine: Machine) -> Iterator[Path]:
+def open_stub(machine: Stopped) -> Iterator[Path]:
     """The socket of the machine's stub for as long as the block lasts; afterwards the guest runs if it did before.
 
     LabError when the machine is being debugged already.
@@ -26,8 +41,14 @@ def open_stub(machine: Machine) -> Iterator[Path]:
     taken = [found["label"] for found in monitor.execute("query-chardev") if found["label"].startswith(_CHARDEV)]
     if taken:
         raise LabError("this machine is being debugged already", hint="end the other session, or start another machine")
+    with _place(machine.folder.path) as folder:
+        yield from _listen(machine, folder)
+
+
+def _listen(machine: Stopped, folder: Path) -> Iterator[Path]:
+    monitor = machine.monitor
     name = f"{_CHARDEV}{secrets.token_hex(4)}"
-    path = machine.folder.path / f"{name}.sock"
+    path = folder / f"{name}.sock"
     ran = _runs(machine)
     address = {"type": "unix", "data": {"path": str(path)}}
     backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
@@ -47,9 +68,19 @@ def open_stub(machine: Machine) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _runs(machine: Machine) -> bool:
+@contextlib.contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """The machine's folder, or another one for a while where its path is too long for a socket's."""
+    if len(bytes(folder)) + len(f"/{_CHARDEV}12345678.sock") <= _LONGEST:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="lab-") as short:
+        yield Path(short)
+
+
+def _runs(machine: Stopped) -> bool:
     return bool(machine.monitor.execute("query-status")["running"])
 
 
-def _human(machine: Machine, line: str) -> str:
+def _human(machine: Stopped, line: str) -> str:
     return str(machine.monitor.execute("human-monitor-command", {"command-line": line}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def build_core(work: Work) -> None:
 
 
 def _keep(work: Work, built: Path) -> None:
-    work.strip(["llvm-strip", "--strip-debug"], built)
+    # LLVM has it since 7; without, as in Ubuntu 18.04, the object is larger, and that is all.
+    if os.path.lexists(work.builder.root / "usr/bin/llvm-strip"):
+        work.strip(["llvm-strip", "--strip-debug"], built)
     shutil.move(built, work.folder / built.name)
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from lab.drivers.build import DriverBuild
 from lab.drivers.event import Counters, Event
-from lab.drivers.kernellog import KernelLog
+from lab.drivers.loadlog import LoadLog
 from lab.drivers.manifest import Adapter, DriverMode
 from lab.drivers.marks import Stream, mark_until_seen
 from lab.drivers.schema import Consumer, Mode
@@ -209,7 +209,7 @@ class Deployment:
     @contextlib.contextmanager
     def _blaming(self, what: str, hint: str) -> Iterator[None]:
         """Make what fails in the block an error that says that the driver `what`, and what the kernel said."""
-        log = KernelLog(self.machine)
+        log = LoadLog(self.machine)
         blamed = f"{self.build.driver.name} {what} on {self.machine.spec.arch.name}"
         try:
             yield
@@ -235,11 +235,16 @@ class Deployment:
             raise ConsumerError(f"the consumer of {self.build.driver.name} {fault} {within}", hint=hint) from error
 
     def _filled(self, command: Sequence[str]) -> list[str]:
-        places = {f"{{{word}}}": f"{PAYLOAD}/driver/{_name_of(self.build, word)}" for word in self.build.files}
-        filled = list(command)
-        for place, path in places.items():
-            filled = [word.replace(place, path) for word in filled]
-        return filled
+        return filled(self.build, command)
+
+
+def filled(build: DriverBuild, command: Sequence[str]) -> list[str]:
+    """A command of the manifest's, the driver's files in it by their paths in the guest."""
+    places = {f"{{{word}}}": f"{PAYLOAD}/driver/{_name_of(build, word)}" for word in build.files}
+    words = list(command)
+    for place, path in places.items():
+        words = [word.replace(place, path) for word in words]
+    return words
 
 
 def _name_of(build: DriverBuild, word: str) -> str:

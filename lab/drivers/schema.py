@@ -114,7 +114,7 @@ class Option(BaseModel):
 class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name), of every scenario that is about
     that system call or event (or one of several), of that scenario about that call, or to build at all, with that text
-    in the compiler's first error; on those kernels and architectures, or on all. A scenario must fail with the text
+    among the compiler's errors; on those kernels and architectures, or on all. A scenario must fail with the text
     `says`, if there is one."""
 
     model_config = _STRICT

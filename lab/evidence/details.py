@@ -10,13 +10,18 @@ from dataclasses import dataclass
 _NAME = r"(?P<function>[A-Za-z_.$][\w.$]{0,255})\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 # Behind a module's name its build id may stand (CONFIG_STACKTRACE_BUILD_ID).
 _CALL = _NAME + r"(?: \[(?P<module>\w{1,64})(?: [0-9a-f]{1,64})?\])?"
-_FRAME = re.compile(rf"\s*(?P<unsure>\? )?\s*{_CALL}")
+# kmemleak says its name before each line, and older ones an address before each place.
+_LEAK = r"(?:kmemleak: )?"
+_FRAME = re.compile(rf"{_LEAK}\s*(?:\[<[0-9a-f]{{1,16}}>\] )?(?P<unsure>\? )?\s*{_CALL}")
 # Where the CPU was: x86, arm64, riscv64. 0033 is a program's code, not the kernel's.
 _AT = re.compile(rf"\s*(?:RIP: 0010:|pc : |epc : ){_CALL}")
 # What a title says of it: "in f+0x1/0x2 [m]", "at lib/x.c:12 f+0x1/0x2", "at f+0x1/0x2, CPU#1".
 _NAMED = re.compile(rf" (?:in|at(?: \S+:\d+)?) {_CALL}")
-_TRACE = re.compile(r"\s*Call [Tt]race:")
-_TRACE_END = re.compile(r"\s*(?:</TASK>|---\[ |Modules linked in|Allocated by|Freed by|Mem-Info|Kernel Offset|={10})")
+_TRACE = re.compile(rf"{_LEAK}\s*(?:Call [Tt]race:|backtrace(?: \(crc [0-9a-f]{{1,8}}\))?:$)")
+_TRACE_END = re.compile(
+    r"\s*(?:</TASK>|---\[ |Modules linked in|Allocated by|Freed by|Mem-Info|Kernel Offset|={10})"
+    rf"|{_LEAK}unreferenced object"
+)
 _WHO = re.compile(
     r"CPU: (?P<cpu>\d{1,5}) (?:UID: \d+ )?PID: (?P<pid>\d{1,10})(?: Comm: (?P<comm>.{1,15}?) (?:Not t|T))?"
 )
@@ -29,6 +34,7 @@ _TITLES = (
     re.compile(r"by task (?P<comm>.{1,15})/(?P<pid>\d{1,10})"),
     re.compile(r"(?P<comm>.{1,15}): page allocation failure"),
 )
+_OWNER = re.compile(r'comm "(?P<comm>.{1,15}?)", pid (?P<pid>\d{1,10}),')
 _TAINTED = re.compile(r"Tainted: (?P<flags>[A-Z ]{1,40})")
 _MAX_FRAMES = 64
 # They only report what others did.
@@ -36,6 +42,7 @@ _REPORTERS = frozenset(
     {
         *("dump_stack", "__dump_stack", "dump_stack_lvl", "show_stack", "dump_backtrace", "panic", "vpanic", "__warn"),
         *("warn_alloc", "report_bug", "print_report", "kasan_report", "__schedule_bug", "__might_resched"),
+        *("should_fail_ex", "fail_dump"),
     }
 )
 
@@ -92,6 +99,7 @@ def _task(title: str, lines: Sequence[str]) -> tuple[str, int | None, int | None
     told: dict[str, str] = {}
     matches = [pattern.search(title) for pattern in _TITLES]
     matches += [_TITLES[4].search(line) for line in lines[:4]]
+    matches += [_OWNER.search(line) for line in lines[:2]]
     matches += [_WHO.search(line) for line in (title, *lines)]
     for found in matches:
         told |= {

@@ -1,4 +1,4 @@
-"""Function graphs and trace events of a guest's kernel, around an action, through tracefs."""
+"""Function graphs and trace events of a guest's kernel, around an action, through tracefs (live.py: as they come)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from lab.errors import LabError, RequestError, UnsupportedError
 from lab.evidence.tracetext import Call, TraceEvent, read_events, read_graph
-from lab.machines.machine import Machine
+from lab.machines.result import Result, Sink
 
-_PLACE = "/sys/kernel/tracing"
+PLACE = "/sys/kernel/tracing"
 _MODULE = "module:"
 _NAME = re.compile(r"[A-Za-z_.$*?\[\]][\w.$*?\[\]]{0,255}")
 _EVENT = re.compile(r"\w{1,128}:[\w*]{1,128}")
@@ -20,7 +22,7 @@ _MAX_TEXT = 16 << 20
 _UNAVAILABLE = 3
 # $1 is the depth, the rest functions to begin graphs at; without any, the filter of standard input says what is traced.
 _GRAPH_ON = f"""
-cd {_PLACE} || exit {_UNAVAILABLE}
+cd {PLACE} || exit {_UNAVAILABLE}
 grep -qw function_graph available_tracers || exit {_UNAVAILABLE}
 echo 0 >tracing_on && echo nop >current_tracer && echo >trace || exit 1
 depth=$1
@@ -39,7 +41,7 @@ for option in tail irqs; do echo 0 >"options/funcgraph-$option"; done 2>/dev/nul
 echo function_graph >current_tracer && echo 1 >tracing_on
 """
 _GRAPH_OFF = f"""
-cd {_PLACE} || exit
+cd {PLACE} || exit
 echo 0 >tracing_on
 cat per_cpu/cpu*/stats | sed -n 's/^overrun: //p' | tr '\\n' ' '
 echo
@@ -53,7 +55,7 @@ echo 1 >tracing_on
 """
 # $1 names a buffer of its own, so that whoever else traces is not disturbed.
 _EVENTS_ON = f"""
-cd {_PLACE}/instances || exit {_UNAVAILABLE}
+cd {PLACE}/instances || exit {_UNAVAILABLE}
 mkdir -p "$1" && cd "$1" || exit {_UNAVAILABLE}
 shift
 echo 0 >tracing_on
@@ -64,7 +66,7 @@ done
 echo 1 >tracing_on
 """
 _EVENTS_OFF = f"""
-cd {_PLACE}/instances/"$1" || exit
+cd {PLACE}/instances/"$1" || exit
 echo 0 >tracing_on
 cat per_cpu/cpu*/stats | sed -n 's/^overrun: //p' | tr '\\n' ' '
 echo
@@ -73,6 +75,27 @@ cd ..
 rmdir "$1"
 """
 _INSTANCE = "lab"
+
+
+class Guest(Protocol):
+    """What runs commands in a guest: its machine, or a visitor at its door. Deadlines are in seconds on hardware."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        deadline: float = 10.0,
+        stdin: bytes = b"",
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+    ) -> Result:
+        """As Machine.run."""
+        ...
+
+    def put(self, path: str, file: Path) -> None:
+        """As Machine.put."""
+        ...
 
 
 @dataclass
@@ -102,10 +125,11 @@ class Trace:
 
 
 class Ftrace:
-    """The `ftrace` fixture."""
+    """The `ftrace` fixture. Trace events are kept in a buffer of their own, named `instance`."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, guest: Guest, instance: str = _INSTANCE) -> None:
+        self._guest = guest
+        self.instance = instance
 
     @contextmanager
     def graph(self, *functions: str, depth: int = 0) -> Iterator[Graph]:
@@ -114,47 +138,67 @@ class Ftrace:
         "module:NAME" stands for all functions of a module. UnsupportedError where the kernel has no such tracer,
         RequestError for a function that it cannot trace.
         """
-        _demand(functions, _NAME)
         graph = Graph()
-        self._begin(_GRAPH_ON, [str(depth), *functions], "function graphs (CONFIG_FUNCTION_GRAPH_TRACER)")
+        self.begin_graph(functions, depth)
         try:
             yield graph
         finally:
-            lost, text = self._end(_GRAPH_OFF)
+            lost, text = self.end_graph()
         graph.calls, graph.lost, graph.closed = tuple(read_graph(text)), lost, True
 
     @contextmanager
     def events(self, *events: str) -> Iterator[Trace]:
         """Record these trace events ("sched:sched_switch", "syscalls:*") while the block runs; errors as `graph`'s."""
-        _demand(events, _EVENT)
         trace = Trace()
-        self._begin(_EVENTS_ON, [_INSTANCE, *events], "trace events (CONFIG_TRACING)")
+        self.begin_events(events)
         try:
             yield trace
         finally:
-            lost, text = self._end(_EVENTS_OFF, _INSTANCE)
+            lost, text = self.end_events()
         trace.events, trace.lost, trace.closed = tuple(read_events(text)), lost, True
 
+    def begin_graph(self, functions: Sequence[str], depth: int = 0) -> None:
+        """Begin to record as `graph` does, until `end_graph`."""
+        _demand(functions, _NAME)
+        self._begin(_GRAPH_ON, [str(depth), *functions], "function graphs (CONFIG_FUNCTION_GRAPH_TRACER)")
+
+    def end_graph(self) -> tuple[int, str]:
+        """Switch function graphs off; returns how many entries were lost, and what was recorded."""
+        return self._end(_GRAPH_OFF)
+
+    def begin_events(self, events: Sequence[str]) -> None:
+        """Begin to record as `events` does, until `end_events`."""
+        _demand(events, _EVENT)
+        self._begin(_EVENTS_ON, [self.instance, *events], "trace events (CONFIG_TRACING)")
+
+    def end_events(self) -> tuple[int, str]:
+        """Switch these events off, as `end_graph`."""
+        return self._end(_EVENTS_OFF, self.instance)
+
     def _begin(self, script: str, words: Sequence[str], what: str) -> None:
-        done = self._machine.run(["sh", "-c", script, "sh", *words], check=False, deadline=_DEADLINE)
+        done = self._guest.run(["sh", "-c", script, "sh", *words], check=False, deadline=_DEADLINE)
         said = done.stderr.decode(errors="replace").strip()
         if done.status == _UNAVAILABLE:
-            release = self._machine.run(["uname", "-r"]).text.strip()
-            raise UnsupportedError(f"kernel {release} has no {what}")
+            release = self._guest.run(["uname", "-r"]).text.strip()
+            raise UnsupportedError(f"kernel {release} has no {what}", hint="--kernel 6.12 has it")
         if done.status == 2:
             name = said.splitlines()[-1] if said else ""
             raise RequestError(
                 f"the guest's kernel cannot trace {name!r}",
-                hint=f"{_PLACE}/available_filter_functions and _events list",
+                hint=f"{PLACE}/available_filter_functions and _events list",
             )
         if done.status != 0:
             raise LabError(f"tracefs in the guest refuses: {said[:500]}")
 
     def _end(self, script: str, *words: str) -> tuple[int, str]:
-        """How many entries were lost, and what was recorded."""
-        done = self._machine.run(["sh", "-c", script, "sh", *words], check=False, deadline=_DEADLINE)
+        done = self._guest.run(["sh", "-c", script, "sh", *words], check=False, deadline=_DEADLINE)
         first, _, text = done.stdout.decode(errors="replace").partition("\n")
         return sum(int(word) for word in first.split() if word.isdigit()), text
+
+
+def ending(graph: bool) -> str:
+    """The script that switches function graphs off, or, with its name as $1, an instance's trace events."""
+    return _GRAPH_OFF if graph else _EVENTS_OFF
 
 
 def _demand(names: Sequence[str], form: re.Pattern[str]) -> None:

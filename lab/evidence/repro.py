@@ -12,6 +12,7 @@ from lab.errors import RequestError
 
 _FILE = "repro.json"
 _OPTIONS = ("kernel", "arch", "driver", "driver-src", "artifact", "vm", "seed")
+_REPEATABLE = ("driver-src", "artifact")
 # A bundle may come from somebody else: nothing in it may become an option of pytest's.
 _VALUE = re.compile(r"[A-Za-z0-9_./][^\0\n]{0,499}")
 
@@ -26,7 +27,7 @@ def read_repro(bundle: Path) -> tuple[list[str], Path]:
     try:
         found = json.loads((bundle / _FILE).read_text())
         scenario, folder = found["scenario"], found["folder"]
-        options = [(name, value) for name in _OPTIONS for value in _values(found.get(name))]
+        options = [(name, value) for name in _OPTIONS for value in _values(name, found.get(name))]
         for value in (scenario, folder, *(value for _, value in options)):
             if not isinstance(value, str) or not _VALUE.fullmatch(value):
                 raise ValueError(f"{value!r} is no word")
@@ -39,6 +40,8 @@ def read_repro(bundle: Path) -> tuple[list[str], Path]:
     return [scenario, *arguments], Path(folder)
 
 
-def _values(found: Any) -> list[Any]:
-    """An option's values: none, one, or a list of them."""
-    return [] if found is None else found if isinstance(found, list) else [found]
+def _values(option: str, found: Any) -> list[Any]:
+    """An option's values: none, one, or for some a list of them."""
+    if found is None:
+        return []
+    return found if option in _REPEATABLE and isinstance(found, list) else [found]

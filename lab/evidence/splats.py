@@ -30,6 +30,7 @@ _KASAN = "KASAN"
 _KCSAN = "KCSAN"
 _LIST = "list corruption"
 _NETDEVICE = "leaked device"
+_LEAKED = "leaked objects"
 
 _PREFIX = re.compile(r"(?:NMI )?watchdog: |rcu: |workqueue: |\[ (?=BUG|INFO)")
 # The first that matches names the kind.
@@ -63,10 +64,10 @@ _STARTS = (
     (_LIST, re.compile(r"list_(?:add|del)(?:_\w+)? (?:corruption|double add)")),
     ("refcount", re.compile(r"refcount_t: ")),
     (
-        "leaked objects",
+        _LEAKED,
         re.compile(
             r"(?:BUG .+: )?Objects remaining |kmem_cache_destroy .+: Slab cache still has objects"
-            r"|VFS: Busy inodes after|kmemleak: \d+ new suspected"
+            r"|VFS: Busy inodes after|kmemleak: (?:\d+ new suspected|unreferenced object)"
         ),
     ),
     ("page allocation failure", re.compile(r".{1,32}: page allocation failure")),
@@ -86,11 +87,12 @@ _END = re.compile(r"---\[ end ")
 _RULE = re.compile(r"={10,}$")
 _BANNER = "Linux version "
 # What a line of one kind may still be part of: an oops follows the line that says why it happened, KASAN explains an
-# address after an oops, and data corruption is told before the BUG() that it ends in.
+# address after an oops, data corruption is told before the BUG() that it ends in, and objects come one after the other.
 _FOLLOWS = (
     (_OOPS, (_OOPS, _BUG, _KASAN)),
     (_KASAN, (_OOPS,)),
     (_CUT_HERE, (_LIST,)),
+    (_LEAKED, (_LEAKED,)),
 )
 
 

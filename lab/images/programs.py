@@ -17,6 +17,7 @@ from lab.store import Store, file_digest
 FLAGS = ("-static", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread")
 _DEADLINE = 120.0
 _STEP_FAILED = re.compile(r"make\[?\d*\]?: \*\*\* ")
+_WAITING = "Waiting for unfinished jobs"
 # With a place before it, or a program of the compiler's: makefiles' own helpers say "error" too.
 _FIRST_ERROR = re.compile(
     r"^.*(?::\d+:|\b(?:clang|gcc|cc1|ld|llc)(?:-\d+)?:) (?:fatal )?error: .*$"
@@ -47,14 +48,24 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
     return store.get("program", inputs, fill).files / source.stem
 
 
-def first_error(output: str) -> str:
-    """The compiler's or linker's first error in what a build printed; its last line when none is found.
+def errors(output: str) -> list[str]:
+    """The compiler's and linker's errors in a build's output: of the last step that failed, and of those that failed
+    beside it.
 
-    Failures that make went on after were probes of what the kernel has: what counts is the last step that failed.
+    Failures that make went on after were probes of what the kernel has.
     """
-    for step in reversed(_STEP_FAILED.split(output)):
-        if match := _FIRST_ERROR.search(step):
-            return match.group(0).strip()
+    steps = _STEP_FAILED.split(output)
+    last = next((number for number in range(len(steps) - 1, -1, -1) if _FIRST_ERROR.search(steps[number])), -1)
+    # make says so once, behind the first failure; what it had begun by then may fail too, and nothing else is begun.
+    waited = next((number for number in range(last, 1, -1) if steps[number].startswith(_WAITING)), last + 2)
+    return [found[0].strip() for step in steps[waited - 2 : last + 1] for found in _FIRST_ERROR.finditer(step)]
+
+
+def first_error(output: str) -> str:
+    """The first of its errors; its last line when there is none."""
+    found = errors(output)
+    if found:
+        return found[0]
     lines = output.strip().splitlines()
     return lines[-1] if lines else "the build printed nothing"
 

@@ -17,6 +17,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.machines.doorframes import SOCKET, DoorError, Kind, read_json, receive, send, send_json
 from lab.machines.result import Result
+from lab.machines.sockets import short_name
 
 MAX_STDIN = 1 << 20
 _MAX_VISITORS = 32
@@ -29,12 +30,13 @@ _PEER = struct.Struct("=iII")  # pid, uid, gid: SO_PEERCRED
 class Services:
     """What a machine does for visitors. `run(argv, seconds, stdin, stdout, stderr, gone)` runs a command, `seconds` of
     the clock; `look` makes a command that waits look whether its visitor is `gone`; `type` sends keys to the console;
-    `release` lets the machine go that is kept."""
+    `release` lets the machine go that is kept; `put(path, file)` puts a file of the host into the guest."""
 
     run: Callable[..., Result]
     look: Callable[[], None]
     type: Callable[[bytes], None]
     release: Callable[[], None]
+    put: Callable[[str, Path], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Door:
         self._services = services
         self._room = threading.BoundedSemaphore(_MAX_VISITORS)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(folder / SOCKET))
+        with short_name(folder / SOCKET) as name:
+            self._socket.bind(name)
         self._socket.listen(_MAX_VISITORS)
         self._thread = threading.Thread(target=self._serve, name="lab-door", daemon=True)
         self._thread.start()
@@ -105,6 +108,8 @@ class Door:
             match visit.ask.get("do"):
                 case "run":
                     self._run(visit)
+                case "put":
+                    self._put(visit)
                 case "type":
                     self._services.type(visit.data)
                     send_json(visit.connection, Kind.EXIT, {"status": 0})
@@ -118,6 +123,13 @@ class Door:
             send_json(visit.connection, Kind.FAILED, failed)
         except DoorError as error:
             send_json(visit.connection, Kind.FAILED, {"what": f"the machine was asked for {error}", "hint": ""})
+
+    def _put(self, visit: _Visit) -> None:
+        path, file = visit.ask.get("path"), visit.ask.get("file")
+        if not isinstance(path, str) or not isinstance(file, str) or not Path(file).is_absolute():
+            raise DoorError(f"a file {file!r} for {path!r}")
+        self._services.put(path, Path(file))
+        send_json(visit.connection, Kind.EXIT, {"status": 0})
 
     def _run(self, visit: _Visit) -> None:
         argv, seconds = visit.ask.get("argv"), visit.ask.get("seconds")

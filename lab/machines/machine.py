@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from lab.errors import CommandTimeoutError, MachineLostError
+from lab.errors import CommandTimeoutError, LabError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.machines.agent import Agent
 from lab.machines.door import Door, Services
@@ -24,7 +24,7 @@ from lab.machines.record import Folder
 from lab.machines.result import Result, Sink
 from lab.machines.shell import Shell, start_server
 from lab.machines.sockets import short_name
-from lab.machines.spec import ENDPOINTS, MachineSpec, qemu_arguments
+from lab.machines.spec import DEBUG_LINE, MachineSpec, qemu_arguments
 from lab.machines.streams import Console, Lines
 from lab.process import spawn
 
@@ -36,6 +36,7 @@ _PROBE_DEADLINE = 3.0
 _RENEW_DEADLINE = 3.0
 _END_DEADLINE = 10.0
 _TAIL_LINES = 15
+_PIECE = 8 << 20  # of a file that is put into the guest
 
 # Where the guest finds what this machine alone was given (images/initrd/init moves it there).
 PAYLOAD = "/run/lab"
@@ -116,6 +117,16 @@ class Machine:
         """Put a file into the guest."""
         self.run(["dd", f"of={path}", "bs=64k", "status=none"], stdin=data)
 
+    def put(self, path: str, file: Path) -> None:
+        """Put a large file of the host into the guest, piece by piece; LabError when either side cannot."""
+        try:
+            with file.open("rb") as stream:
+                self.write(path, b"")
+                while data := stream.read(_PIECE):
+                    self.run(["sh", "-c", 'cat >>"$0"', path], stdin=data)
+        except (OSError, AssertionError) as error:
+            raise LabError(f"{file} cannot be put into the guest: {error}") from error
+
     def scaled(self, seconds: float) -> float:
         """A deadline written for hardware, for this machine."""
         return self.spec.acceleration.scaled(seconds)
@@ -168,7 +179,7 @@ class Machine:
 
     def command_line(self) -> str:
         """QEMU's command line in the form a person can run: sockets as paths."""
-        paths = {name: self._socket_path(name) for name in ENDPOINTS}
+        paths = {name: self._socket_path(name) for name in self.spec.endpoints}
         environment = [f"{name}={shlex.quote(value)}" for name, value in self.qemu.environment]
         return " ".join([*environment, shlex.join([*self.qemu.command, *qemu_arguments(self.spec, paths)])])
 
@@ -184,7 +195,7 @@ class Machine:
 
     def _spawn(self) -> None:
         """Start QEMU, the guest standing still in it."""
-        listening = {name: self._listen(name) for name in ENDPOINTS}
+        listening = {name: self._listen(name) for name in self.spec.endpoints}
         sockets = {name: endpoint.fileno() for name, endpoint in listening.items()}
         self._process = spawn(
             [*self.qemu.command, *qemu_arguments(self.spec, sockets)],
@@ -214,7 +225,8 @@ class Machine:
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
         door = Door(
-            self.folder.path, Services(self._run_for, self.agent.announce, self.console.type, self.released.set)
+            self.folder.path,
+            Services(self._run_for, self.agent.announce, self.console.type, self.released.set, self.put),
         )
         self._cleanup.callback(door.close)
 
@@ -249,6 +261,11 @@ class Machine:
             endpoint.bind(path)
         endpoint.listen(1)
         return endpoint
+
+    @property
+    def debug_line(self) -> Path:
+        """The socket of its second serial line, where it was made with one."""
+        return self._socket_path(DEBUG_LINE)
 
     def _socket_path(self, name: str) -> Path:
         return self.folder.path / f"{name}.sock"

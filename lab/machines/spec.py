@@ -12,6 +12,8 @@ from lab.machines.accel import Accel, Acceleration
 # Everything the host speaks with a guest over: a listening socket each, by these names.
 ENDPOINTS = ("console", "monitor", "control", "events")
 _PORTS = ("control", "events")
+# A second serial line, on machines that are to be debugged over it.
+DEBUG_LINE = "debug"
 
 # spawn=deny and the rest need no cooperation of the guest; a QEMU that is broken out of can start nothing.
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -30,7 +32,8 @@ class MemoryFile:
 class MachineSpec:
     """One guest. Paths are files on the host; memory in MiB, in `memory` when it shall outlive the machine.
 
-    With `incoming` QEMU waits for a machine's state instead of starting one.
+    With `incoming` QEMU waits for a machine's state instead of starting one. With `debug_line` it has a second serial
+    line beside its console.
     """
 
     arch: Arch
@@ -44,6 +47,12 @@ class MachineSpec:
     cpu_features: str = ""
     memory: MemoryFile | None = None
     incoming: bool = False
+    debug_line: bool = False
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """What the host speaks with this guest over."""
+        return (*ENDPOINTS, DEBUG_LINE) if self.debug_line else ENDPOINTS
 
 
 def kernel_cmdline(spec: MachineSpec) -> str:
@@ -58,8 +67,8 @@ def kernel_cmdline(spec: MachineSpec) -> str:
 def qemu_arguments(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list[str]:
     """QEMU's arguments, without the program.
 
-    `sockets` gives for each of ENDPOINTS a listening socket: a file descriptor that QEMU inherits, or a path where
-    QEMU makes one itself (the form a person can run by hand).
+    `sockets` gives for each of `spec.endpoints` a listening socket: a file descriptor that QEMU inherits, or a path
+    where QEMU makes one itself (the form a person can run by hand).
     """
     return [
         "-nodefaults",
@@ -74,7 +83,7 @@ def qemu_arguments(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list
         *_root_disk(spec),
         *_network(),
         *("-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"),
-        *_endpoints(sockets),
+        *_endpoints(spec, sockets),
         *("-action", "reboot=shutdown,shutdown=pause"),
         # Stopped at the start: nothing is printed before the console's reader is there.
         "-S",
@@ -120,13 +129,15 @@ def _network() -> list[str]:
     ]
 
 
-def _endpoints(sockets: Mapping[str, int | Path]) -> list[str]:
+def _endpoints(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list[str]:
     arguments = []
-    for name in ENDPOINTS:
+    for name in spec.endpoints:
         where = sockets[name]
         address = f"fd={where}" if isinstance(where, int) else f"path={_escaped(where)}"
         arguments += ["-chardev", f"socket,id={name},{address},server=on,wait=off"]
     arguments += ["-serial", "chardev:console", "-mon", "chardev=monitor,mode=control"]
+    if spec.debug_line:
+        arguments += ["-serial", f"chardev:{DEBUG_LINE}"]
     arguments += ["-device", "virtio-serial-pci"]
     for number, name in enumerate(_PORTS, start=1):
         arguments += ["-device", f"virtserialport,chardev={name},name=lab.{name},nr={number}"]

@@ -21,7 +21,7 @@ from lab.images.cpio import CpioFile
 from lab.machines.accel import Accel
 from lab.machines.machine import Machine
 from lab.machines.qemu import Qemu
-from lab.machines.spec import ENDPOINTS, MachineSpec, MemoryFile, qemu_arguments
+from lab.machines.spec import MachineSpec, MemoryFile, qemu_arguments
 from lab.store import file_digest, translate_disk_errors
 
 KIND = "template"
@@ -89,7 +89,7 @@ def inputs(spec: MachineSpec, qemu: Qemu, payload: Mapping[str, CpioFile], **mor
     kvm = spec.acceleration.kind is Accel.KVM
     return {
         "qemu": [qemu.key, qemu.version],
-        "arguments": qemu_arguments(shape, {name: Path(name) for name in ENDPOINTS}),
+        "arguments": qemu_arguments(shape, {name: Path(name) for name in spec.endpoints}),
         "kernel": file_digest(spec.kernel),
         "initrd": file_digest(spec.initrd),
         "payload": {name: [hashlib.sha256(file.data).hexdigest(), file.mode] for name, file in payload.items()},

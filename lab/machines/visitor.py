@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,11 +11,17 @@ from typing import Any
 from lab.errors import LabError, MachineLostError, RequestError
 from lab.machines.doorframes import SOCKET, DoorError, Kind, read_json, receive, send, send_json
 from lab.machines.record import Record, living
-from lab.machines.result import Sink
+from lab.machines.result import Result, Sink
+from lab.machines.sockets import short_name
 
 _CONNECT_DEADLINE = 10.0
 # How much longer than its command a machine may take to tell that it passed its deadline.
 _GRACE = 60.0
+# A visitor does not know what its machine runs on, so that all of a visitor's deadlines are those of emulated ones.
+_EMULATED = 8.0
+_MOST_SECONDS = 86400.0
+_PUT_DEADLINE = 600.0
+_MAX_OUTPUT = 64 << 20
 
 
 def find_machine(run_dir: Path, name: str) -> Record:
@@ -22,9 +29,9 @@ def find_machine(run_dir: Path, name: str) -> Record:
     records = living(run_dir)
     found = [record for record in records if name and record.name.startswith(name)]
     if len(found) != 1:
-        running = ", ".join(f"{record.name} ({record.purpose})" for record in records) or "none"
+        running = ", ".join(record.name for record in records) or "none"
         what = f"{len(found)} machines are called {name}..." if found else f"no machine {name!r} runs"
-        raise RequestError(f"{what}; running: {running}", hint="lab keep list")
+        raise RequestError(f"{what}; running: {running}", hint="lab keep list tells what each of them is for")
     return found[0]
 
 
@@ -42,6 +49,10 @@ class Visitor:
         """
         return self._ask({"do": "run", "argv": list(argv), "seconds": seconds}, stdin, seconds + _GRACE, stdout, stderr)
 
+    def put(self, path: str, file: Path, seconds: float) -> None:
+        """Put a file of this host into the guest; LabError with the machine's own words when it cannot."""
+        self._ask({"do": "put", "path": path, "file": str(file)}, b"", seconds, _ignore, _ignore)
+
     def type(self, keys: bytes) -> None:
         """Send keys to the guest's serial console."""
         self._ask({"do": "type"}, keys, _CONNECT_DEADLINE, _ignore, _ignore)
@@ -54,7 +65,8 @@ class Visitor:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(_CONNECT_DEADLINE)
-                connection.connect(str(self.folder / SOCKET))
+                with short_name(self.folder / SOCKET) as name:
+                    connection.connect(name)
                 send_json(connection, Kind.ASK, {**ask, "data": len(data)})
                 if data:
                     send(connection, Kind.STDIN, data)
@@ -64,6 +76,55 @@ class Visitor:
             raise MachineLostError(f"machine {self.folder.name} did not answer within {deadline:.0f} s") from error
         except (OSError, DoorError) as error:
             raise MachineLostError(f"machine {self.folder.name} ended, or speaks no longer: {error}") from error
+
+
+class Visited:
+    """A machine seen through its door: its commands are run as `Machine.run` runs them."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        deadline: float = 10.0,
+        stdin: bytes = b"",
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+    ) -> Result:
+        """As `Machine.run`, `deadline` in seconds on hardware; LabError in the machine's words when it cannot."""
+        kept = _Kept()
+        seconds = min(deadline * _EMULATED, _MOST_SECONDS)
+        status = self.visitor.run(argv, seconds, stdout or kept.out, stderr or kept.err, stdin=stdin)
+        done = Result(tuple(argv), status, bytes(kept.stdout), bytes(kept.stderr))
+        if check and status != 0:
+            printed = (done.stdout + done.stderr).decode(errors="replace").strip()
+            raise LabError(f"{shlex.join(argv)} {done.ended} in the guest: {printed[:500]}")
+        return done
+
+    def put(self, path: str, file: Path) -> None:
+        """As `Machine.put`."""
+        self.visitor.put(path, file.absolute(), _PUT_DEADLINE)
+
+
+class _Kept:
+    """What a command printed, up to a bound."""
+
+    def __init__(self) -> None:
+        self.stdout, self.stderr = bytearray(), bytearray()
+
+    def out(self, data: bytes) -> None:
+        self._keep(self.stdout, data)
+
+    def err(self, data: bytes) -> None:
+        self._keep(self.stderr, data)
+
+    def _keep(self, where: bytearray, data: bytes) -> None:
+        where.extend(data)
+        if len(self.stdout) + len(self.stderr) > _MAX_OUTPUT:
+            raise LabError(f"a command in the guest printed more than {_MAX_OUTPUT >> 20} MiB")
 
 
 def _answer(connection: socket.socket, stdout: Sink, stderr: Sink) -> int:

@@ -24,6 +24,7 @@ _FORMS: Mapping[str, type[LockedRoot] | type[LockedPackage]] = {
     "builder": LockedRoot,
     "qemu": LockedRoot,
     "gdb": LockedRoot,
+    "tool": LockedRoot,
 }
 
 

@@ -66,8 +66,9 @@ class Lab:
         self.store.sweep()
         self.kernels = KernelSource(self.store, settings, notice)
 
-    def prepare(self, cell: Cell, choice: Choice | None = None) -> Prepared:
-        """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already.
+    def prepare(self, cell: Cell, choice: Choice | None = None, *, more: tuple[str, ...] = ()) -> Prepared:
+        """Fetch and build what the cell needs; `choice` is its kernel when that was resolved already, and `more` are
+        packages for its guest's root image.
 
         UnsupportedError before anything is built when it cannot be; what nothing can load, because its consumer would,
         is built. RequestError when the driver's adapter cannot be loaded.
@@ -83,7 +84,7 @@ class Lab:
             raise UnsupportedError(driver.mute)
         qemu = own_qemu(cell.arch, self.store, self.settings, self.notice)
         acceleration = choose(self.settings.accel, cell.arch, qemu.command, self.store)
-        image = self._image(driver, cell.arch)
+        image = self._image(driver, cell.arch, more)
         return Prepared(
             cell=cell,
             kernel=kernel,
@@ -97,10 +98,11 @@ class Lab:
             clock=self._own_program("lab-clock", cell.arch) if driver and keeps_boot_time(driver) else b"",
         )
 
-    def _image(self, driver: DriverMode | None, arch: Arch) -> Image:
-        """The guest's, with what the driver's consumer needs."""
+    def _image(self, driver: DriverMode | None, arch: Arch, more: tuple[str, ...]) -> Image:
+        """The guest's, with what the driver's consumer needs, and `more`."""
         consumer = driver.mode.consumer if driver and not driver.mute else None
         suite, extra = (consumer.suite, consumer.packages) if consumer else ("", ())
+        extra = (*extra, *(name for name in more if name not in extra))
         return guest_image(arch, self.store, self.settings, self.notice, suite=suite, extra=extra)
 
     def program(self, source: Path, arch: Arch) -> Path:

@@ -33,8 +33,8 @@ from lab.plugin.plan import CELL_FIXTURE, is_scenario, plan_of
 from lab.plugin.results import Results
 from lab.plugin.session import Scenario, Session
 
-# Fixtures that look into a guest from outside; they let it go when a scenario's body is over.
-pytest_plugins = ("lab.plugin.debug_fixtures", "lab.plugin.race_fixtures")
+# Fixtures that look into a guest from outside, and those of kernels for debugging.
+pytest_plugins = ("lab.plugin.debug_fixtures", "lab.plugin.fault_fixtures", "lab.plugin.race_fixtures")
 
 __all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "scenario"]
 

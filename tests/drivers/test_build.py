@@ -84,6 +84,20 @@ def test_a_build_that_fails_as_the_manifest_says_is_a_known_gap(falco: DriverMod
         expected(falco, tmp_path, BROKEN)
 
 
+def test_of_files_that_are_compiled_side_by_side_any_may_be_the_first_to_fail(
+    falco: DriverMode, tmp_path: Path
+) -> None:
+    log = tmp_path / "build.log"
+    gone, other = "x.c:1:2: error: implicit declaration of 'task_euid'\n", "y.c:3:4: error: something else\n"
+    failed, waits = "make[2]: *** [Makefile:1: it] Error 1\n", "make[2]: *** Waiting for unfinished jobs....\n"
+    log.write_text(other + failed + waits + gone + failed)
+    with pytest.raises(KnownGapError, match="something else"):
+        expected(falco, tmp_path, BuildError("mine:kmod does not build: something else", log=log))
+    log.write_text(gone + failed + other + failed + waits + other + failed)  # a probe first
+    with pytest.raises(BuildError, match="something else"):
+        expected(falco, tmp_path, BuildError("mine:kmod does not build: something else", log=log))
+
+
 def test_a_build_that_fails_otherwise_is_an_error(falco: DriverMode, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="another"):
         expected(falco, tmp_path, BuildError("another"))

@@ -6,18 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lab import arches
 from lab.debugging.debuginfo import DebugSource
-from lab.debugging.kdb import Kdb
 from lab.errors import RequestError
-from lab.machines.machine import Machine
-from lab.matrix.cell import Cell
-from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab
 from tests.support.runs import ROOT, Place
 
@@ -107,9 +103,9 @@ def scenarios(place: Place, text: str) -> str:
     return str(path)
 
 
-def command(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def command(*words: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
     program = "import sys; from lab.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    environment = {name: value for name, value in os.environ.items() if name != "TMUX"}
+    environment = {name: value for name, value in os.environ.items() if name != "TMUX"} | settings
     argv = [sys.executable, "-c", program, *words]
     return subprocess.run(
         argv, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=300, check=False
@@ -149,20 +145,6 @@ def test_the_kernels_own_debugger_is_entered_lists_tasks_stops_and_goes_on(lab: 
     assert "2 passed" in result.stdout, result.stdout
 
 
-def test_an_oops_brings_the_kernel_into_its_own_debugger(lab: Lab) -> None:
-    prepared = lab.prepare(Cell(built(lab), arches.AMD64, ""))
-    with ExitStack() as stack:
-
-        def made(machine: Machine) -> None:
-            stack.callback(machine.end)
-
-        machine = Forks(lab).start(prepared, "test", made)
-        kdb = Kdb(machine, prepared.kernel)
-        machine.run(["sh", "-c", "(sleep 0.3; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &"])
-        assert "Oops" in kdb.wait()
-        assert "sysrq_handle_crash" in kdb.backtrace()
-
-
 def test_a_dump_has_tasks_stacks_and_variables(lab: Lab, place: Place) -> None:
     kernel = lab.kernels.resolve("6.12", arches.AMD64).fetch()
     if DebugSource(lab.store, lab.settings, lab.notice).find(kernel) is None:
@@ -180,6 +162,19 @@ def test_lab_debug_stops_where_it_was_told_and_knows_the_modules_functions() -> 
     assert "hrtimer_interrupt" in done.stdout.partition("#0 ")[2].partition("\n")[0]
     assert 'of "/build/main.c"' in done.stdout
     assert "starts at address" in done.stdout
+
+
+def test_two_sessions_at_once_in_a_deep_folder_do_not_meet(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir(mode=0o700)
+    words = ("debug", "--kernel", "6.12", "--break", "hrtimer_interrupt")
+    commands = "info symbol $pc\nquit\n"
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(command, *words, stdin=commands, LAB_RUN_DIR=str(deep)) for _ in range(2)]
+    for done in (session.result() for session in both):
+        assert done.returncode == 0, done.stderr
+        assert "hrtimer_interrupt in section" in done.stdout, done.stdout
+    assert [path.name for path in deep.iterdir() if path.is_dir()] == []
 
 
 def test_a_gdb_that_is_not_there_is_told_before_a_guest_is_booted() -> None:

@@ -48,7 +48,7 @@ def test_{number}_the_next_is_green(machine, printk):
 """
 
 
-@pytest.fixture(scope="module", params=["amd64", "arm64"])
+@pytest.fixture(scope="module", params=["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
 def misbehaving(lab: Lab, request: pytest.FixtureRequest) -> Prepared:
     return lab.prepare(Cell(lab.settings.kernel, arches.find(request.param), DRIVER))
 
@@ -144,13 +144,14 @@ def test_events_still_come_after_a_complaint(fork: Fork, misbehaving: Prepared, 
     assert any(event.params["name"] == b"/etc/hostname" for event in seen.events)
 
 
-def test_a_complaint_is_put_on_its_scenario_and_the_next_is_green(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arch", ["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
+def test_a_complaint_is_put_on_its_scenario_and_the_next_is_green(tmp_path: Path, arch: str) -> None:
     place = Place(tmp_path)
     pairs = "".join(
         PAIR.format(number=number, name=word.replace("-", "_"), word=word) for number, word in enumerate(IN_A_RUN)
     )
     (tmp_path / "test_own.py").write_text(SCENARIOS + pairs)
-    done = place.run(place.pytest(str(tmp_path / "test_own.py"), "--driver", DRIVER))
+    done = place.run(place.pytest(str(tmp_path / "test_own.py"), "--driver", DRIVER, "--arch", arch))
     rows = [json.loads(line) for path in place.bundles.rglob("results.jsonl") for line in path.read_text().splitlines()]
     verdicts = {row["scenario"].partition("::")[2].partition("[")[0]: row["verdict"] for row in rows}
     for number, word in enumerate(IN_A_RUN):

@@ -16,7 +16,7 @@ from lab.errors import LabError, MachineLostError
 from lab.machines.door import Door, Services
 from lab.machines.doorframes import SOCKET, Kind, receive, send, send_json
 from lab.machines.result import Result
-from lab.machines.visitor import Visitor
+from lab.machines.visitor import Visited, Visitor
 from tests.support import wait
 
 LONG = 10.0
@@ -27,6 +27,7 @@ class Guest:
 
     def __init__(self) -> None:
         self.typed = b""
+        self.files: dict[str, bytes] = {}
         self.looked = threading.Event()
         self.released = threading.Event()
         self.abandoned = threading.Event()
@@ -55,6 +56,11 @@ class Guest:
     def type(self, keys: bytes) -> None:
         self.typed += keys
 
+    def put(self, path: str, file: Path) -> None:
+        if not file.is_file():
+            raise LabError(f"{file} cannot be put into the guest")
+        self.files[path] = file.read_bytes()
+
 
 @pytest.fixture
 def guest() -> Guest:
@@ -63,7 +69,7 @@ def guest() -> Guest:
 
 @pytest.fixture
 def visitor(guest: Guest, tmp_path: Path) -> Iterator[Visitor]:
-    door = Door(tmp_path, Services(guest.run, guest.looked.set, guest.type, guest.released.set))
+    door = Door(tmp_path, Services(guest.run, guest.looked.set, guest.type, guest.released.set, guest.put))
     yield Visitor(tmp_path)
     door.close()
 
@@ -132,6 +138,8 @@ def test_keys_are_typed_and_a_kept_machine_is_released(visitor: Visitor, guest: 
         {"do": "run", "argv": ["x"], "seconds": -1},
         {"do": "run", "argv": ["x"], "seconds": "1"},
         {"do": "run", "argv": ["x"], "seconds": float("nan")},
+        {"do": "put", "path": "/x", "file": "relative"},
+        {"do": "put", "path": 3, "file": "/x"},
     ],
 )
 def test_a_request_that_is_none_is_refused_in_words(visitor: Visitor, ask: dict[str, Any]) -> None:
@@ -177,3 +185,18 @@ def test_no_thread_stays_when_visitors_are_gone(visitor: Visitor) -> None:
         run(visitor, "x")
     names = ("lab-visitor", "lab-visitor-gone")
     wait.until(lambda: not [each for each in threading.enumerate() if each.name in names], "the visitors' end", LONG)
+
+
+def test_a_file_of_the_host_is_put_into_the_guest(visitor: Visitor, guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\0" * 3)
+    visitor.put("/run/it", tmp_path / "file", LONG)
+    assert guest.files == {"/run/it": b"\0" * 3}
+    with pytest.raises(LabError, match="cannot be put into the guest"):
+        visitor.put("/run/it", tmp_path / "none", LONG)
+
+
+def test_a_visitor_runs_commands_as_the_machine_itself_does(visitor: Visitor) -> None:
+    done = Visited(visitor).run(["say", "it"], check=False, deadline=2.0, stdin=b"!")
+    assert (done.status, done.stdout, done.stderr) == (3, b"say it!", b"16")
+    with pytest.raises(LabError, match="say ended with status 3 in the guest"):
+        Visited(visitor).run(["say"])

@@ -167,3 +167,11 @@ def test_a_fork_opens_its_templates_memory_to_be_read_only_and_waits_for_its_sta
     assert {"share=off", "readonly=on", "rom=off"} <= set(backend.split(","))
     assert value(words, "-incoming") == "defer"
     assert "-S" in words, "it would run before the lab is connected"
+
+
+def test_a_machine_to_be_debugged_has_a_second_serial_line() -> None:
+    spec = replace(SPEC, debug_line=True)
+    words = qemu_arguments(spec, {name: number for number, name in enumerate(spec.endpoints, start=10)})
+    assert values(words, "-serial") == ["chardev:console", "chardev:debug"]
+    assert "socket,id=debug,fd=14,server=on,wait=off" in words
+    assert values(arguments(), "-serial") == ["chardev:console"]

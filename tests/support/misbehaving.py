@@ -48,5 +48,14 @@ DEEDS = (
     Deed("leak", "leaked objects", "do_leak"),
     Deed("pages", "page allocation failure", "do_pages"),
 )
+# What only kernels for debugging notice.
+HIDDEN_DEEDS = (
+    Deed("use-after-free", "KASAN", "do_use_after_free"),
+    Deed("out-of-bounds", "KASAN", "do_out_of_bounds"),
+    Deed("inversion", "lockdep", "do_inversion"),
+    Deed("sleep", "sleeping in atomic context", "do_sleep"),
+    # Found by a scan, which the test asks for.
+    Deed("lose", "leaked objects", "do_lose"),
+)
 # Nothing is said of it, and nothing answers any more.
 HANG = Deed("hang", "", "")

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from lab.arches import Arch, host
 from lab.archives.suites import compilers_suite
 from lab.errors import BuildError, LabError, NoSpaceError
 from lab.images.builder import Builder, builder_root, command_in
-from lab.kernels.build.config import demand_taken, fragments, known_options, merged, text_of
+from lab.kernels.build.config import Wanted, demand_taken, fragments, known_options, merged, text_of
 from lab.kernels.build.harvest import IMAGES, harvest
+from lab.kernels.build.resume import drop_half_made
 from lab.kernels.build.sources import LinuxSource, find_source, lay_out
 from lab.kernels.build.wish import Wish
 from lab.process import ProgramFailedError, reading
@@ -105,10 +106,10 @@ def _build(
     work.tree.parent.mkdir(parents=True, exist_ok=True)
     work.log.unlink(missing_ok=True)
     lay_out(source, work.tree)
-    options = merged(work.wish, work.arch)
-    unknown = _configure(work, options)
-    if unknown:
-        notice(f"{work.wish.series} does not know {', '.join(unknown)}")
+    drop_half_made(work.tree)
+    lacking = _configure(work, merged(work.wish, work.arch))
+    if lacking:
+        notice(f"{work.wish.series} does without {', '.join(lacking)} on {work.arch.name}")
     total = work.tree.parent / "objects"
     expected = int(total.read_text()) if total.is_file() else _USUAL_OBJECTS
     done = sum(1 for _ in work.tree.rglob("*.o"))
@@ -135,12 +136,12 @@ def _build(
     }
 
 
-def _configure(work: _Work, options: Mapping[str, str]) -> tuple[str, ...]:
-    """Everything off but what the fragments want; returns what these sources do not know."""
-    wanted = work.tree / ".lab-config"
-    wanted.write_text(text_of(options))
-    _make(work, [f"KCONFIG_ALLCONFIG=/build/{wanted.name}", "allnoconfig"])
-    return demand_taken(options, (work.tree / ".config").read_text(), known_options(work.tree))
+def _configure(work: _Work, wanted: Wanted) -> tuple[str, ...]:
+    """Everything off but what the fragments want; returns what these sources do without."""
+    listed = work.tree / ".lab-config"
+    listed.write_text(text_of(wanted.options))
+    _make(work, [f"KCONFIG_ALLCONFIG=/build/{listed.name}", "allnoconfig"])
+    return demand_taken(wanted, (work.tree / ".config").read_text(), known_options(work.tree))
 
 
 def _make(work: _Work, targets: list[str], said: Callable[[bytes], None] = lambda _: None) -> None:

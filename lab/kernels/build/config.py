@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.arches import Arch
@@ -14,6 +15,8 @@ from lab.kernels.build.wish import Wish
 
 FOLDER = RECIPES / "kernels"
 _LINE = re.compile(r"(CONFIG_[A-Z0-9_]+)=(\S.*)")
+# Of a fragment: NAME?=VALUE is taken where it can be, for what some series have on some architectures only.
+_WANTED = re.compile(r"(CONFIG_[A-Z0-9_]+)(\??)=(\S.*)")
 _SYMBOL = re.compile(r"^\s*(?:menu)?config\s+([A-Z0-9_]+)\s*$", re.MULTILINE)
 _LARGEST = 1 << 20  # bytes of a Kconfig file that are read
 
@@ -27,19 +30,29 @@ def fragments(wish: Wish, arch: Arch, folder: Path = FOLDER) -> tuple[Path, ...]
     return files
 
 
-def merged(wish: Wish, arch: Arch, folder: Path = FOLDER) -> dict[str, str]:
-    """All options by their name with CONFIG_; RequestError names a line that is none."""
+@dataclass(frozen=True)
+class Wanted:
+    """All options by their name with CONFIG_; the kernel is good without those that are `optional`."""
+
+    options: dict[str, str]
+    optional: frozenset[str] = frozenset()
+
+
+def merged(wish: Wish, arch: Arch, folder: Path = FOLDER) -> Wanted:
+    """What the fragments want; RequestError names a line that is no option."""
     options: dict[str, str] = {}
+    optional: set[str] = set()
     for path in fragments(wish, arch, folder):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             if not line.strip() or line.startswith("#"):
                 continue
-            match = _LINE.fullmatch(line.strip())
+            match = _WANTED.fullmatch(line.strip())
             if match is None:
                 raise RequestError(f"{path}:{number} is no CONFIG_NAME=VALUE: {line!r}", hint="correct the fragment")
-            options[match[1]] = match[2]
+            options[match[1]] = match[3]
+            (optional.add if match[2] else optional.discard)(match[1])
     tag = "".join(f"-{variant}" for variant in wish.variants)
-    return {**options, "CONFIG_LOCALVERSION": f'"-lab{tag}"'}
+    return Wanted({**options, "CONFIG_LOCALVERSION": f'"-lab{tag}"'}, frozenset(optional))
 
 
 def text_of(options: Mapping[str, str]) -> str:
@@ -53,13 +66,14 @@ def values_in(config: str) -> dict[str, str]:
     return {match[1]: match[2] for line in config.splitlines() if (match := _LINE.fullmatch(line))}
 
 
-def demand_taken(options: Mapping[str, str], config: str, known: Iterable[str]) -> tuple[str, ...]:
-    """BuildError when an option that the sources know is not as it was wanted; returns what they do not know."""
+def demand_taken(wanted: Wanted, config: str, known: Iterable[str]) -> tuple[str, ...]:
+    """BuildError when an option that the sources know is not as it was wanted, unless it is optional; returns all that
+    are not."""
     values, names = values_in(config), set(known)
-    unlike = [name for name, value in options.items() if values.get(name, "n") != value]
-    lost = [name for name in unlike if name.removeprefix("CONFIG_") in names]
+    unlike = [name for name, value in wanted.options.items() if values.get(name, "n") != value]
+    lost = [name for name in unlike if name.removeprefix("CONFIG_") in names and name not in wanted.optional]
     if lost:
-        shown = ", ".join(f"{name}={values.get(name, 'n')} instead of {options[name]}" for name in lost[:5])
+        shown = ", ".join(f"{name}={values.get(name, 'n')} instead of {wanted.options[name]}" for name in lost[:5])
         raise BuildError(
             f"{len(lost)} options of the kernel's configuration were not taken: {shown}",
             hint="something that they depend on is missing in images/kernels/",

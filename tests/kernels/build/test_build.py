@@ -11,7 +11,7 @@ from lab import settings
 from lab.arches import AMD64, ARM64, RISCV64
 from lab.errors import BuildError, RequestError
 from lab.kernels.build.compile import note_name
-from lab.kernels.build.config import demand_taken, fragments, known_options, merged, text_of, values_in
+from lab.kernels.build.config import Wanted, demand_taken, fragments, known_options, merged, text_of, values_in
 from lab.kernels.build.provider import BuiltKernels
 from lab.kernels.build.sources import LinuxSource, find_source, lay_out
 from lab.kernels.build.wish import SUITES, VARIANTS, parse
@@ -55,7 +55,7 @@ def test_own_sources_are_built_by_the_compilers_of_the_next_older_series() -> No
 @pytest.mark.parametrize("arch", [AMD64, ARM64], ids=lambda arch: arch.name)
 def test_every_variant_has_a_fragment_and_they_are_read(arch: object) -> None:
     wish = parse("6.12+" + "+".join(VARIANTS))
-    options = merged(wish, arch)  # type: ignore[arg-type]
+    options = merged(wish, arch).options  # type: ignore[arg-type]
     assert options["CONFIG_KGDB"] == options["CONFIG_KASAN"] == options["CONFIG_PROVE_LOCKING"] == "y"
     assert options["CONFIG_DEBUG_KMEMLEAK"] == options["CONFIG_FAULT_INJECTION"] == "y"
     assert options["CONFIG_LOCALVERSION"] == '"-lab-fault-kasan-kgdb-kmemleak-lockdep"'
@@ -79,13 +79,24 @@ def test_a_line_that_is_no_option_is_told_by_its_number(tmp_path: Path) -> None:
 
 
 def test_an_option_that_was_not_taken_is_an_error_and_one_that_does_not_exist_is_told() -> None:
-    wanted = {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_OLD": "y"}
+    wanted = Wanted({"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_OLD": "y"})
     taken = "CONFIG_A=y\n# CONFIG_B is not set\n"
     assert demand_taken(wanted, taken, ["A", "B"]) == ("CONFIG_OLD",)
     with pytest.raises(BuildError, match=r"1 options .* CONFIG_A=n instead of y"):
         demand_taken(wanted, "", ["A", "B"])
     with pytest.raises(BuildError, match="CONFIG_B=y instead of n"):
         demand_taken(wanted, taken + "CONFIG_B=y\n", ["A", "B"])
+
+
+def test_an_option_that_only_some_series_have_may_be_lacking_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "base.config").write_text("CONFIG_A?=y\nCONFIG_B?=y\nCONFIG_C?=y\n")
+    (tmp_path / "amd64.config").write_text("CONFIG_B=y\n")
+    wanted = merged(parse("6.12"), AMD64, tmp_path)
+    assert wanted.optional == {"CONFIG_A", "CONFIG_C"}
+    taken = f"CONFIG_B=y\nCONFIG_C=y\nCONFIG_LOCALVERSION={wanted.options['CONFIG_LOCALVERSION']}\n"
+    assert demand_taken(wanted, taken, ["A", "B", "C"]) == ("CONFIG_A",)
+    with pytest.raises(BuildError, match="CONFIG_B=n instead of y"):
+        demand_taken(wanted, taken.replace("CONFIG_B=y\n", ""), ["A", "B", "C"])
 
 
 def test_options_are_written_in_kconfigs_form() -> None:

@@ -5,12 +5,14 @@
  * proved on the real complaint.
  */
 #include <linux/cpumask.h>
+#include <linux/error-injection.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
@@ -23,7 +25,14 @@
 #define PAGES_ORDER 9
 #define PAGES_MAX 4096
 
+#define OBJECT_SIZE 60
+#define LOST_OBJECTS 16
+
 static DEFINE_SPINLOCK(lock);
+static DEFINE_MUTEX(first);
+static DEFINE_MUTEX(second);
+/* What the last deed came to; 0 where it came to anything. */
+static int result;
 
 static noinline void do_oops(void)
 {
@@ -140,6 +149,91 @@ static noinline void do_pages(void)
 	kvfree(pages);
 }
 
+/* What only kernels for debugging notice. */
+static noinline void do_use_after_free(void)
+{
+	char *object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+
+	if (!object)
+		return;
+	kfree(object);
+	OPTIMIZER_HIDE_VAR(object);
+	WRITE_ONCE(object[1], 1);
+}
+
+static noinline void do_out_of_bounds(void)
+{
+	char *object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+	char *end = object + OBJECT_SIZE;
+
+	if (!object)
+		return;
+	OPTIMIZER_HIDE_VAR(end);
+	WRITE_ONCE(*end, 1);
+	kfree(object);
+}
+
+/* Each order alone is right; nothing hangs today. */
+static noinline void do_inversion(void)
+{
+	mutex_lock(&first);
+	mutex_lock(&second);
+	mutex_unlock(&second);
+	mutex_unlock(&first);
+
+	mutex_lock(&second);
+	mutex_lock(&first);
+	mutex_unlock(&first);
+	mutex_unlock(&second);
+}
+
+static noinline void do_sleep(void)
+{
+	void *object;
+
+	spin_lock(&lock);
+	object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+	spin_unlock(&lock);
+	kfree(object);
+}
+
+/* Several, as a register or a stack may still hold the last. */
+static noinline void do_lose(void)
+{
+	void *object;
+	int i;
+
+	for (i = 0; i < LOST_OBJECTS; i++) {
+		object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+		OPTIMIZER_HIDE_VAR(object);
+	}
+	STAY();
+}
+
+/* Right, whatever fails in it. */
+static noinline void do_allocate(void)
+{
+	void *object = kzalloc(OBJECT_SIZE, GFP_KERNEL);
+
+	result = object ? 0 : -ENOMEM;
+	kfree(object);
+	STAY();
+}
+
+static int answer;
+
+static noinline int asked(void)
+{
+	/* Not a constant, which the caller's compiler would know. */
+	return READ_ONCE(answer);
+}
+ALLOW_ERROR_INJECTION(asked, ERRNO);
+
+static noinline void do_ask(void)
+{
+	result = asked();
+}
+
 /* Nothing is said, and nothing answers any more. */
 static int hang(void *unused)
 {
@@ -170,6 +264,13 @@ static const struct {
 	{ "hung-task", do_hung_task },
 	{ "leak", do_leak },
 	{ "pages", do_pages },
+	{ "use-after-free", do_use_after_free },
+	{ "out-of-bounds", do_out_of_bounds },
+	{ "inversion", do_inversion },
+	{ "sleep", do_sleep },
+	{ "lose", do_lose },
+	{ "allocate", do_allocate },
+	{ "ask", do_ask },
 	{ "hang", do_hang },
 };
 
@@ -179,8 +280,9 @@ static int set_now(const char *word, const struct kernel_param *param)
 
 	for (i = 0; i < ARRAY_SIZE(deeds); i++) {
 		if (sysfs_streq(word, deeds[i].word)) {
+			result = 0;
 			deeds[i].act();
-			return 0;
+			return result;
 		}
 	}
 	return -EINVAL;

@@ -11,7 +11,7 @@ _SPLAT_LINES = 14  # to where an oops says in which function it was
 _INDENT = "\n  "
 
 
-class KernelLog:
+class LoadLog:
     """The kernel's log from the moment that this is made."""
 
     def __init__(self, machine: Machine) -> None:

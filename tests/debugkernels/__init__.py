@@ -1,0 +1,1 @@
+"""What needs kernels that the lab compiled: `make debug-kernels` makes them and runs this, nothing else collects it."""
