@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from lab.drivers.schema import Gap
+from lab.drivers.schema import Gap, Mode
+from lab.errors import UnsupportedError
 from lab.kernels.kernel import Kernel
 from lab.kernels.request import parse_several
 
@@ -16,6 +17,12 @@ def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Set[str], kernel: Kern
         if concerns and not gap.build and _is_there(gap, kernel):
             return gap
     return None
+
+
+def demand_seen(mode: Mode, driver: str, subjects: Set[str]) -> None:
+    """UnsupportedError when a scenario is about calls and events alone that this mode does not look at."""
+    if mode.sees and subjects and subjects.isdisjoint(mode.sees):
+        raise UnsupportedError(f"{driver} does not look at {', '.join(sorted(subjects))} (its manifest: sees)")
 
 
 def build_gap(gaps: Sequence[Gap], kernel: Kernel) -> Gap | None:

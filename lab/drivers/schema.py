@@ -163,6 +163,7 @@ class Mode(BaseModel):
     needs_config: tuple[str, ...] = ()
     minimum_kernel: Mapping[str, str] = Field(description="by architecture; one that is absent is unsupported")
     consumer: Consumer | None = None
+    sees: tuple[str, ...] = Field((), description="the only calls and events it looks at; all when it is not said")
     options: Mapping[Name, Option] = {}
     gaps: tuple[Gap, ...] = ()
     artifact: Artifact | None = None

@@ -15,6 +15,7 @@ from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
 from lab.plugin.evidence_fixtures import PrintkFixture, bpftool, ftrace, printk
+from lab.plugin.gaps import demand_seen
 from lab.plugin.keeping import end_unless_kept
 from lab.plugin.session import Scenario, Session
 from lab.plugin.tape import Taped, TapedEvents
@@ -45,6 +46,7 @@ def scenario(request: pytest.FixtureRequest, cell: Cell) -> Scenario:
     scenario = Scenario(request.node.nodeid, cell)
     request.node.stash[SCENARIO] = scenario
     scenario.prepared = session.prepare(cell)
+    demand_seen(request.node, scenario)
     return scenario
 
 

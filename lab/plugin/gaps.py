@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.drivers.gaps import gap_for
+from lab.drivers import gaps
 from lab.drivers.schema import Gap
 from lab.plugin.controls import ControlFailedError
 from lab.plugin.session import Scenario
@@ -35,9 +35,19 @@ def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: 
         report.wasxfail = f"gap: {gap.text}"
 
 
+def demand_seen(item: pytest.Item, state: Scenario) -> None:
+    """UnsupportedError when the scenario is about what the cell's driver does not look at."""
+    if state.prepared is not None and state.prepared.driver is not None:
+        driver = state.prepared.driver.driver
+        gaps.demand_seen(driver.mode, driver.name, _subjects(item))
+
+
+def _subjects(item: pytest.Item) -> set[str]:
+    return {name for mark in item.iter_markers("syscall") for name in mark.args}
+
+
 def _gap_of(item: pytest.Item, state: Scenario) -> Gap | None:
     if state.prepared is None or state.prepared.driver is None:
         return None
-    subjects = {name for mark in item.iter_markers("syscall") for name in mark.args}
     name = getattr(item, "originalname", item.name)
-    return gap_for(state.prepared.driver.driver.mode.gaps, name, subjects, state.prepared.kernel)
+    return gaps.gap_for(state.prepared.driver.driver.mode.gaps, name, _subjects(item), state.prepared.kernel)
