@@ -42,6 +42,7 @@ class Scenario:
     tape: Tape = field(default_factory=Tape)
     wrong: str = ""  # the option by which the cell's driver is built wrong, for a live control
     controls: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)  # of some of its variants: the others passed
     bundle: Path | None = None
 
 
