@@ -13,7 +13,7 @@ DRIVERS = falco:kmod falco:bpf tap:kmod tap:bpf tap:modern-bpf auditd:audit bpft
 help:
 	@echo 'make scenarios            run the scenarios; ARGS="--kernel 5.10,6.12" replaces what pytest is given'
 	@echo 'make test                 linters, types and the tests of the lab itself; TESTARGS="-m \"not machine\""'
-	@echo 'make test-slow            what of the tests takes minutes: the same on other architectures'
+	@echo 'make test-slow            what of the tests takes minutes: the same on other architectures, machines that hang'
 	@echo 'make lint                 linters and types only'
 	@echo 'make endurance            forks by the hundred, and runs killed at fifty random moments (half an hour)'
 	@echo 'make setup                install what is missing and nothing else (the others do it themselves)'
@@ -35,10 +35,12 @@ lint: setup
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
+# File by file in their order: the long ones, which boot machines, then stand before many short ones, and no worker is
+# alone with the last of them.
 test: lint
-	.venv/bin/pytest tests/ -n 2 --dist loadfile -m 'not slow' $(TESTARGS)
+	.venv/bin/pytest tests/ -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(TESTARGS)
 
-# What make test has seen on one architecture, on the others.
+# What make test has seen on one architecture, on the others; and what waits for a guest that hangs.
 test-slow: lint
 	.venv/bin/pytest tests/ -n 2 --dist loadfile -m slow $(TESTARGS)
 

@@ -23,7 +23,7 @@ quit
 CRASH = ("sh", "-c", "echo recorded; echo c >/proc/sysrq-trigger")
 
 
-@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+@pytest.mark.parametrize("arch", ["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
 def test_gdb_stands_at_the_crash_and_steps_back_from_it(arch: str) -> None:
     done = command("debug", "--rr", "--kernel", "6.12", "--arch", arch, "--", *CRASH, stdin=BACK)
     assert done.returncode == 0, done.stderr
@@ -36,6 +36,7 @@ def test_gdb_stands_at_the_crash_and_steps_back_from_it(arch: str) -> None:
     assert "sysrq_handle_crash" in done.stdout.partition(f"before {before}")[2].partition("again")[0], done.stdout
 
 
+@pytest.mark.slow
 def test_the_driver_is_loaded_in_the_recording_and_its_functions_are_gone_back_to() -> None:
     words = ("--kernel", "6.12", "--driver", "falco:kmod", "--break", "scap:syscall_exit_probe")
     done = command("debug", "--rr", *words, "--", "cat", "/etc/hostname", stdin="bt 2\nreverse-continue\nquit\n")

@@ -57,7 +57,7 @@ def in_background(machine: Machine, argv: list[str]) -> Callable[[], Any]:
     return result
 
 
-@pytest.mark.parametrize("name", ["amd64", "arm64", pytest.param("riscv64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["amd64", *(pytest.param(name, marks=pytest.mark.slow) for name in ("arm64", "riscv64"))])
 def test_a_path_is_read_at_the_kernels_own_function_and_the_command_goes_on(lab: Lab, start: Start, name: str) -> None:
     arch = arches.find(name)
     machine = start(lab.prepare(Cell(CELLS[name], arch, "")))

@@ -107,6 +107,7 @@ def test_a_complaint_is_found_named_and_its_culprit_known_to_the_line(
     assert first.details.pid is not None
 
 
+@pytest.mark.slow
 def test_a_silent_hang_is_a_lost_machine_and_no_splat(fork: Fork) -> None:
     with pytest.raises(MachineLostError, match="the guest hangs"):
         fork.run(["sh", "-c", HANG.command], deadline=0.5)
@@ -144,7 +145,8 @@ def test_events_still_come_after_a_complaint(fork: Fork, misbehaving: Prepared, 
     assert any(event.params["name"] == b"/etc/hostname" for event in seen.events)
 
 
-@pytest.mark.parametrize("arch", ["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_a_complaint_is_put_on_its_scenario_and_the_next_is_green(tmp_path: Path, arch: str) -> None:
     place = Place(tmp_path)
     pairs = "".join(

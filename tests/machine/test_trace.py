@@ -117,6 +117,7 @@ def test_bpftrace_is_put_into_a_machine_that_runs_and_its_maps_are_printed_at_th
     assert "syntax" in err
 
 
+@pytest.mark.slow
 def test_bpftrace_in_a_fresh_guest_is_part_of_its_image() -> None:
     words = ["trace", "--kernel", "6.12", "-e", OPENED, "--", "cat", "/etc/hostname"]
     done = subprocess.run(
