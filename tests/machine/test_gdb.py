@@ -23,6 +23,7 @@ from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
 
 CELLS = {"amd64": "6.12", "arm64": "6.12", "riscv64": "debian:stable/6.12"}
+OTHERS = ("arm64", "riscv64")
 Start = Callable[[Prepared], Machine]
 
 
@@ -57,7 +58,7 @@ def in_background(machine: Machine, argv: list[str]) -> Callable[[], Any]:
     return result
 
 
-@pytest.mark.parametrize("name", ["amd64", *(pytest.param(name, marks=pytest.mark.slow) for name in ("arm64", "riscv64"))])
+@pytest.mark.parametrize("name", ["amd64", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_a_path_is_read_at_the_kernels_own_function_and_the_command_goes_on(lab: Lab, start: Start, name: str) -> None:
     arch = arches.find(name)
     machine = start(lab.prepare(Cell(CELLS[name], arch, "")))
