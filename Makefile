@@ -7,7 +7,7 @@ TESTARGS =
 ENDURANCE =
 DEBUG_KERNELS = 6.12+kgdb 6.12+fault+kasan+kmemleak+lockdep
 DEBUG_ARCHES = amd64 arm64
-COMPATIBILITY = --kernel all --arch all
+COMPATIBILITY = --kernel all --arch all --profile smoke
 DRIVERS = falco:kmod falco:bpf tap:kmod tap:bpf tap:modern-bpf auditd:audit bpftrace:script
 
 help:

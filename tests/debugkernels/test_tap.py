@@ -9,7 +9,7 @@ from lab.matrix.provision import Lab
 from tests.support.debugkernels import EVERYTHING, Ran, built
 from tests.support.runs import Place
 
-ORDINARY = ("scenarios/capture", "scenarios/survival")
+ORDINARY = ("scenarios/capture", "scenarios/survival", "--profile", "smoke")
 UNLOADED = """
 import pytest
 from lab.scenario import answered

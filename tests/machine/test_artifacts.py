@@ -44,7 +44,9 @@ def claiming_the_engine(path: Path) -> Path:
 def test_debians_sysdig_is_refused_in_a_sentence_before_anything_runs(lab: Lab, tmp_path: Path, arch: Arch) -> None:
     program = sysdig(lab, arch, tmp_path)
     place = Place(tmp_path)
-    done = place.run(place.pytest("scenarios/", "--driver", MODE, "--artifact", f"{MODE}={program}"))
+    done = place.run(
+        place.pytest("scenarios/", "--profile", "smoke", "--driver", MODE, "--artifact", f"{MODE}={program}")
+    )
     assert done.returncode == 4, "a usage error"
     assert f"{program} lacks the modern engine (no eBPF object for tp_btf/sys_exit is in it)" in done.stdout
     assert "Traceback" not in done.stdout
