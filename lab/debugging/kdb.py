@@ -23,9 +23,10 @@ _LINE = "/sys/module/kgdboc/parameters/kgdboc"
 _PROMPT = re.compile(rb"\[(\d+)\]kdb> ")
 _MORE = re.compile(rb"more> ")
 _WHERE = rb"\((?:current=)?0x[0-9a-f]+, pid \d+\) (?:on processor \d+ )?"
-_ENTERED = re.compile(rb"Entering kdb " + _WHERE + rb"(?:due to )?([^\r\n]+)")
+_ENTERED = re.compile(rb"Entering kdb " + _WHERE + rb"(?:due to )?([^\r\n]+)[\r\n]")
 _TASK = re.compile(r"^0x([0-9a-f]+)\s+(\d+)\s+(\d+)\s+[01*]\s+(\d+)\s+(\S)\s+0x[0-9a-f]+\s*(\*?)(.*)$", re.MULTILINE)
 _AT_PROMPT = re.compile(rb"\[\d+\]kdb> \Z")
+_AT_MORE = re.compile(rb"more> \Z")
 _TAIL = 100
 _POLL = 0.05
 _MOST = 1 << 20
@@ -93,7 +94,9 @@ class Kdb:
         self._machine = machine
         self.inside = False
         console = machine.spec.arch.console
-        machine.run(["sh", "-c", f"echo {console} >{_LINE} && echo 1 >/proc/sys/kernel/sysrq"])
+        # An oops comes here only where a panic would not reboot (kgdb_handle_exception, of any signal but SIGTRAP).
+        sysctls = "echo 1 >/proc/sys/kernel/sysrq && echo 0 >/proc/sys/kernel/panic"
+        machine.run(["sh", "-c", f"echo {console} >{_LINE} && {sysctls}"])
         self._spawn = _ConsoleSpawn(machine, machine.scaled(COMMAND_DEADLINE))
 
     def enter(self) -> str:
@@ -107,7 +110,9 @@ class Kdb:
         self._expect([_ENTERED], "kdb", self._machine.scaled(deadline))
         match = self._spawn.match
         reason = match.group(1).decode(errors="replace").strip() if isinstance(match, re.Match) else ""
-        self._expect([_PROMPT], "kdb's prompt", self._machine.scaled(deadline))
+        # Its pager stops an oops that has more lines than a screen.
+        while self._expect([_PROMPT, _MORE], "kdb's prompt", self._machine.scaled(deadline)) == 1:
+            self._spawn.send(b" ")
         self.inside = True
         self.command("set LINES 10000")
         return reason
@@ -154,7 +159,12 @@ class Kdb:
 
     def leave(self) -> None:
         """Let the kernel run on, without breakpoints, when it stands in kdb, whoever brought it there."""
-        self.inside = self.inside or _AT_PROMPT.search(self._machine.console.read()[-_TAIL:]) is not None
+        said = self._machine.console.read()[-_TAIL:]
+        if _AT_MORE.search(said):
+            self._spawn.send(b"q")
+            self._expect([_PROMPT], "kdb's prompt", self._machine.scaled(COMMAND_DEADLINE))
+            self.inside = True
+        self.inside = self.inside or _AT_PROMPT.search(said) is not None
         if self.inside:
             self.command("bc *")
             self.go()

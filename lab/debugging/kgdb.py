@@ -11,7 +11,8 @@ _LINE = "/sys/module/kgdboc/parameters/kgdboc"
 _ENTER_DEADLINE = 10.0  # on hardware
 # What kdb, which stands before it, says on the console; the first packet of a gdb makes it give way.
 _ENTERED = b"Entering kdb"
-_TAKE = f'echo "$1" >{_LINE} && echo 1 >/proc/sys/kernel/sysrq'
+# panic: an oops comes there only where a panic would not reboot.
+_TAKE = f'echo "$1" >{_LINE} && echo 1 >/proc/sys/kernel/sysrq && echo 0 >/proc/sys/kernel/panic'
 # The write never returns while the kernel stands: a process of its own waits for it.
 _ENTER = "(sleep 0.2; echo g >/proc/sysrq-trigger) >/dev/null 2>&1 &"
 

@@ -147,3 +147,17 @@ def test_a_kernel_without_it_is_unsupported_and_one_with_it_is_named(lost: str) 
     kernel = Kernel(*(name for name in FULL.options if name != lost))
     with pytest.raises(UnsupportedError, match=rf"lacks CONFIG_{lost}; build:6\.12\+kgdb has it"):
         demand_kgdb(cast(Any, kernel))
+
+
+def test_an_oops_that_has_more_lines_than_a_screen_is_paged_through(kdb: Kdb, guest: Guest) -> None:
+    guest.console.said += b"\r\nEntering kdb (current=0xffff888002b75880, pid 93) on processor 0 Oops: (null)\r\nmore> "
+    guest.console.answers[b" "] = b"\r\n  </TASK>\r\n[0]kdb> "
+    assert kdb.wait() == "Oops: (null)"
+    assert kdb.inside
+
+
+def test_what_left_the_kernel_in_the_pager_is_left(kdb: Kdb, guest: Guest) -> None:
+    guest.console.said += b"\r\nOops\r\nmore> "
+    guest.console.answers |= {b"q": b"\r\n[0]kdb> ", b"bc *\r": b"bc *\r\n[0]kdb> "}
+    kdb.leave()
+    assert guest.console.typed[-2:] == [b"bc *\r", b"go\r"]

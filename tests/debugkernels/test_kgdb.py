@@ -38,7 +38,8 @@ def test_2_by_a_breakpoint_in_the_driver(machine, kgdb, printk):
     soon(machine, "ask")
     why = kgdb.wait()
     assert "Breakpoint" in why, f"not Breakpoint: {why}"
-    assert "set_now" in kgdb.backtrace()
+    # Not its caller: at a function's first instruction arm64's frames do not have it yet.
+    assert "do_ask" in kgdb.backtrace()
     kgdb.command("bc *")
     kgdb.go()
     assert machine.run(["echo", "alive"]).text == "alive\\n"

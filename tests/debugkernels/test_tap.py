@@ -72,9 +72,12 @@ def test_one_that_leaks_when_it_is_unloaded_is_found_and_its_function_named(
     assert "allocated in tap_slots_" in ran.said, ran.said
 
 
-def test_one_that_sleeps_in_atomic_context_is_found(place: Place, everything: tuple[str, ...]) -> None:
+def test_one_that_sleeps_in_atomic_context_is_found(place: Place, everything: tuple[str, ...], arch: Arch) -> None:
     ran = Ran(place, own(place, OPENED), *everything, "--driver", "tap+sleep:kmod")
-    assert ran.verdicts == {"test_1_an_open_is_harmless": "failed", "test_2_the_next_is_green": "passed"}, ran.said
+    # arm64's kernel cannot go on: its count of what forbids preemption is below zero then.
+    ends = {"failed", "lost"} if arch.name == "arm64" else {"failed"}
+    assert ran.verdicts.pop("test_1_an_open_is_harmless") in ends, ran.said
+    assert ran.verdicts == {"test_2_the_next_is_green": "passed"}, ran.said
     # RCU and the scheduler complain of it as well, afterwards.
     first = ran.splats("test_1")[0]
     assert first["kind"] in ("scheduling while atomic", "sleeping in atomic context"), first
