@@ -26,6 +26,9 @@ _WHERE = rb"\((?:current=)?0x[0-9a-f]+, pid \d+\) (?:on processor \d+ )?"
 _ENTERED = re.compile(rb"Entering kdb " + _WHERE + rb"(?:due to )?([^\r\n]+)[\r\n]")
 _TASK = re.compile(r"^0x([0-9a-f]+)\s+(\d+)\s+(\d+)\s+[01*]\s+(\d+)\s+(\S)\s+0x[0-9a-f]+\s*(\*?)(.*)$", re.MULTILINE)
 _AT_PROMPT = re.compile(rb"\[\d+\]kdb> \Z")
+_OOPS = b"Oops"
+_TWICE = re.compile(rb"kdb_continue_catastrophic=0")
+_ONCE = re.compile(rb"kdb_continue_catastrophic=[1-9]")
 _AT_MORE = re.compile(rb"more> \Z")
 _TAIL = 100
 _POLL = 0.05
@@ -154,7 +157,14 @@ class Kdb:
     def go(self) -> None:
         """Let the kernel run on; LabError when it does not answer afterwards."""
         self._demand_inside()
+        entered = _ENTERED.findall(self._machine.console.read())
         self._spawn.send(b"go\r")
+        if entered and _OOPS in entered[-1]:
+            # What kdb_continue_catastrophic is 0 for, unless the kernel's configuration has it otherwise.
+            seconds = self._machine.scaled(COMMAND_DEADLINE)
+            if self._expect([_TWICE, _ONCE], "kdb's word on going on after an oops", seconds) == 0:
+                self._expect([_PROMPT], "kdb's prompt", seconds)
+                self._spawn.send(b"go\r")
         self.inside = False
 
     def leave(self) -> None:

@@ -154,6 +154,10 @@ def test_an_oops_that_has_more_lines_than_a_screen_is_paged_through(kdb: Kdb, gu
     guest.console.answers[b" "] = b"\r\n  </TASK>\r\n[0]kdb> "
     assert kdb.wait() == "Oops: (null)"
     assert kdb.inside
+    # After an oops it asks whether one really means it.
+    guest.console.answers[b"go\r"] = b"go\r\nkdb_continue_catastrophic=0, type go a second time\r\n[0]kdb> "
+    kdb.go()
+    assert guest.console.typed[-2:] == [b"go\r", b"go\r"]
 
 
 def test_what_left_the_kernel_in_the_pager_is_left(kdb: Kdb, guest: Guest) -> None:
