@@ -8,6 +8,7 @@
  *   c  as a 32-bit call, by int $0x80 (amd64; NUMBER is i386's)
  *   k  in a child of its own: "pid" is the child's, "status" its end as wait(2)
  *      has it, "result" null when the call did not return
+ *   d  in a child that has dropped its capabilities
  *   f  the call makes a child, which ends at once with status 7
  * An argument:
  *   i:N     a number         s:HEX  a string        b:HEX  bytes
@@ -19,6 +20,7 @@
  * written to: it is resident. Lines are counted from 0, and so are arguments.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +40,7 @@
 
 struct call {
 	long number;
-	int compat, child, forks;
+	int compat, child, drops, forks;
 	unsigned long args[ARGUMENTS];
 	int returned, status;
 	long result;
@@ -251,7 +253,8 @@ static void parse(char *line, int index)
 	if (word == NULL)
 		refuse("a line without its how", line);
 	call->compat = strchr(word, 'c') != NULL;
-	call->child = strchr(word, 'k') != NULL;
+	call->drops = strchr(word, 'd') != NULL;
+	call->child = call->drops || strchr(word, 'k') != NULL;
 	call->forks = strchr(word, 'f') != NULL;
 	while ((word = strsep(&left, " ")) != NULL) {
 		if (count == ARGUMENTS)
@@ -274,6 +277,15 @@ static void make(struct call *call)
 		die("waitpid");
 }
 
+static void drop(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = {};
+
+	if (syscall(SYS_capset, &header, none) < 0)
+		die("capset");
+}
+
 static void make_in_child(struct call *call)
 {
 	pid_t child = fork();
@@ -281,6 +293,8 @@ static void make_in_child(struct call *call)
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
+		if (call->drops)
+			drop();
 		make(call);
 		_exit(0);
 	}
