@@ -15,10 +15,12 @@
  *   z:N     N zero bytes     v:HEX,HEX,...  a list of strings, as argv
  *   n       NULL             u      memory that cannot be read
  *   r:K     what call K returned     @K.A   the memory of argument A of call K
+ *   x:O_...,N,...   flags, by name where architectures have different numbers
  *   pid     this process
  * All memory lies below 2 GiB, where a 32-bit call can point to, and has been
  * written to: it is resident. Lines are counted from 0, and so are arguments.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -204,6 +206,32 @@ static const struct call *earlier(const char *word, int index, char **rest)
 	return &calls[number];
 }
 
+static unsigned long flags(const char *word)
+{
+	static const struct {
+		const char *name;
+		unsigned long value;
+	} known[] = {
+		{ "O_DIRECTORY", O_DIRECTORY },
+		{ "O_NOFOLLOW", O_NOFOLLOW },
+		{ "O_TMPFILE", O_TMPFILE },
+	};
+	unsigned long value = 0;
+	size_t length, i;
+
+	for (; *word; word += length + (word[length] == ',')) {
+		length = strcspn(word, ",");
+		for (i = 0; i < sizeof(known) / sizeof(*known); i++)
+			if (strlen(known[i].name) == length && !strncmp(known[i].name, word, length))
+				break;
+		if (i < sizeof(known) / sizeof(*known))
+			value |= known[i].value;
+		else
+			value |= strtoul(word, NULL, 0);
+	}
+	return value;
+}
+
 static unsigned long argument(const char *word, int index, int compat)
 {
 	const struct call *other;
@@ -227,6 +255,8 @@ static unsigned long argument(const char *word, int index, int compat)
 	case 'i':
 		/* Also above LONG_MAX; strtoul takes a sign. */
 		return strtoul(word + 2, NULL, 0);
+	case 'x':
+		return flags(word + 2);
 	case 'r':
 		return (unsigned long)earlier(word + 2, index, &rest)->result;
 	case 's':
