@@ -2,7 +2,9 @@
 /*
  * Makes the system calls that a file asks for, a line each, and prints as JSON
  * what the kernel returned:
- * {"pid": N, "tid": N, "calls": [{"result": N, "pid": N, "status": N}, ...]}
+ * {"calls": [{"result": N, "pid": N, "status": N}, ...]}
+ * They are made by a child, which makes no others of its own: it only forks,
+ * and waits, for the calls that want it.
  *
  * A line: NUMBER HOW ARGUMENT... HOW is "-", or letters:
  *   c  as a 32-bit call, by int $0x80 (amd64; NUMBER is i386's)
@@ -377,31 +379,53 @@ static char *contents(const char *path)
 	return text;
 }
 
+/* All lines of the script; in the child. How many there were is in *count. */
+static void work(char *text, int *count)
+{
+	char *line;
+
+	while ((line = strsep(&text, "\n")) != NULL) {
+		if (*line == '\0')
+			continue;
+		if (*count == MOST_CALLS)
+			refuse("too many calls", line);
+		calls[*count].pid = getpid();
+		/* Just before it is made: it may want what an earlier one returned. */
+		parse(line, *count);
+		if (calls[*count].child)
+			make_in_child(&calls[*count]);
+		else
+			make(&calls[*count]);
+		++*count;
+	}
+}
+
 int main(int argc, char **argv)
 {
-	int count = 0, i;
-	char *text, *line;
+	int *count, i, status;
+	char *text;
+	pid_t worker;
 
 	if (argc != 2)
 		refuse("it takes one argument", "FILE");
 	prepare();
+	count = take(sizeof(*count));
 	text = contents(argv[1]);
-	while ((line = strsep(&text, "\n")) != NULL) {
-		if (*line == '\0')
-			continue;
-		if (count == MOST_CALLS)
-			refuse("too many calls", line);
-		calls[count].pid = getpid();
-		/* Just before it is made: it may want what an earlier one returned. */
-		parse(line, count);
-		if (calls[count].child)
-			make_in_child(&calls[count]);
-		else
-			make(&calls[count]);
-		count++;
+	worker = fork();
+	if (worker < 0)
+		die("fork");
+	if (worker == 0) {
+		work(text, count);
+		_exit(0);
 	}
-	printf("{\"pid\": %d, \"tid\": %d, \"calls\": [", (int)getpid(), (int)syscall(SYS_gettid));
-	for (i = 0; i < count; i++) {
+	if (waitpid(worker, &status, 0) != worker)
+		die("waitpid");
+	if (status != 0) {
+		fprintf(stderr, "syscalls: the worker ended with %d\n", status);
+		return 1;
+	}
+	printf("{\"calls\": [");
+	for (i = 0; i < *count; i++) {
 		printf("%s{\"result\": ", i ? ", " : "");
 		if (calls[i].returned)
 			printf("%ld", calls[i].result);
