@@ -11,6 +11,7 @@ import base64
 import ipaddress
 import json
 import re
+import signal
 from typing import Any
 
 from lab.drivers.event import Counters, Event, Value
@@ -26,7 +27,7 @@ _NUMBERS = ("status", "ret")
 # Numbers as the driver has them, without what sysdig makes of them: the path of a descriptor, the name of a user.
 _RAW = (
     "fd", "dirfd", "olddirfd", "newdirfd", "mode", "uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid", "size",
-    "cmd", "domain", "opcode", "sig", "entries", "to_submit", "min_complete", "nr_args",
+    "cmd", "domain", "opcode", "entries", "to_submit", "min_complete", "nr_args",
 )  # fmt: skip
 _RAW_RENAMED = {
     "olddir": "olddirfd", "newdir": "newdirfd", "linkdirfd": "newdirfd", "mountfd": "mountdirfd", "pid": "target",
@@ -134,7 +135,10 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
     for name in (*_RAW, *_RAW_RENAMED):
         value = fields.get(f"evt.rawarg.{name}")
         if value is not None and (name != "pid" or kind in _TARGETED):
-            params[_RAW_RENAMED.get(name, name)] = int(value)
+            # What has a base of its own in the event's table comes as text: a mode in octal.
+            params[_RAW_RENAMED.get(name, name)] = int(value, 8) if isinstance(value, str) else int(value)
+    if (sent := fields.get("evt.arg.sig")) is not None and kind in _TARGETED:
+        params["sig"] = int(sent) if str(sent).isdigit() else int(signal.Signals[str(sent)])
 
 
 def _put_flags(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ OPENAT: dict[str, Any] = {
     "evt.arg.oldpath": None,
     "evt.arg.newpath": None,
     "evt.arg.flags": "O_RDONLY|O_CLOEXEC",
-    "evt.rawarg.mode": 0,
+    "evt.rawarg.mode": "0",
     "evt.rawarg.dirfd": -100,
     "evt.arg.filename": None,
     "evt.arg.exe": None,
