@@ -12,6 +12,7 @@ import ipaddress
 import json
 import re
 import signal
+import stat
 from typing import Any
 
 from lab.drivers.event import Counters, Event, Value
@@ -26,7 +27,7 @@ _NONE = "<NA>"
 _NUMBERS = ("status", "ret")
 # Numbers as the driver has them, without what sysdig makes of them: the path of a descriptor, the name of a user.
 _RAW = (
-    "fd", "dirfd", "olddirfd", "newdirfd", "mode", "uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid", "size",
+    "fd", "dirfd", "olddirfd", "newdirfd", "uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid", "size",
     "cmd", "domain", "opcode", "entries", "to_submit", "min_complete", "nr_args",
 )  # fmt: skip
 _RAW_RENAMED = {
@@ -43,6 +44,9 @@ _OPENS = frozenset({"open", "openat", "openat2", "creat"})
 _ACCEPTS = frozenset({"accept", "accept4"})
 _SENDS = frozenset({"sendto"})
 _TARGETED = frozenset({"kill", "ptrace", "process_vm_writev", "process_vm_readv"})
+_MODES = frozenset(
+    name for name in dir(stat) if name.startswith(("S_IX", "S_IW", "S_IR", "S_ISVTX", "S_ISGID", "S_ISUID"))
+)
 _REQUESTS = {"PTRACE_TRACEME": 0, "PTRACE_PEEKTEXT": 1, "PTRACE_PEEKDATA": 2, "PTRACE_PEEKUSR": 3, "PTRACE_POKETEXT": 4,
     "PTRACE_POKEDATA": 5, "PTRACE_POKEUSR": 6, "PTRACE_CONT": 7, "PTRACE_KILL": 8, "PTRACE_SINGLESTEP": 9,
     "PTRACE_ATTACH": 16, "PTRACE_DETACH": 17}  # fmt: skip
@@ -135,10 +139,18 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
     for name in (*_RAW, *_RAW_RENAMED):
         value = fields.get(f"evt.rawarg.{name}")
         if value is not None and (name != "pid" or kind in _TARGETED):
-            # What has a base of its own in the event's table comes as text: a mode in octal.
-            params[_RAW_RENAMED.get(name, name)] = int(value, 8) if isinstance(value, str) else int(value)
+            params[_RAW_RENAMED.get(name, name)] = int(value)
+    if (mode := fields.get("evt.arg.mode")) is not None:
+        params["mode"] = _mode(str(mode))
     if (sent := fields.get("evt.arg.sig")) is not None and kind in _TARGETED:
         params["sig"] = int(sent) if str(sent).isdigit() else int(signal.Signals[str(sent)])
+
+
+def _mode(said: str) -> int:
+    """A mode, which is in octal or in names, by the call."""
+    if said.isdigit():
+        return int(said, 8)
+    return sum(getattr(stat, name) for name in said.split("|") if name in _MODES)
 
 
 def _put_flags(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> None:
