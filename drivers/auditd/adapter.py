@@ -24,6 +24,22 @@ _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 _ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR")
 _FLAGS = {0o100: "O_CREAT", 0o200: "O_EXCL", 0o1000: "O_TRUNC", 0o2000: "O_APPEND", 0o2000000: "O_CLOEXEC"}
 _FLAGS_AT = {"open": b"a1", "openat": b"a2"}
+# Numbers in a call's registers, of which a record has the first four.
+_NUMBERS = {
+    "openat": {"dirfd": b"a0"},
+    "openat2": {"dirfd": b"a0"},
+    "execveat": {"dirfd": b"a0"},
+    "unlinkat": {"dirfd": b"a0"},
+    "renameat": {"olddirfd": b"a0", "newdirfd": b"a2"},
+    "renameat2": {"olddirfd": b"a0", "newdirfd": b"a2"},
+    "connect": {"fd": b"a0"},
+}
+_MODES = {"creat": b"a1"}
+# uapi/linux/fcntl.h, uapi/linux/sched.h
+_NAMED = {
+    "unlinkat": (b"a2", {0x200: "AT_REMOVEDIR"}),
+    "clone": (b"a0", {0x200: "CLONE_FS", 0x400: "CLONE_FILES", 0x10000: "CLONE_THREAD"}),
+}
 
 Fields = dict[bytes, bytes]
 Records = list[tuple[bytes, Fields]]
@@ -92,8 +108,24 @@ def _params(kind: str, records: Records) -> dict[str, Value]:
             params["args"] = _arguments(records)
         case "connect":
             params |= _address(_of(records, b"SOCKADDR"))
+    return {**params, **_registers(kind, records[0][1])}
+
+
+def _registers(kind: str, call: Fields) -> dict[str, Value]:
+    """What the registers say: numbers have 32 bits."""
+    params: dict[str, Value] = {}
+    for name, register in _NUMBERS.get(kind, {}).items():
+        value = int(call[register], 16) & 0xFFFFFFFF
+        params[name] = value - (1 << 32) if value >> 31 else value
+    if kind in _MODES:
+        params["mode"] = int(call[_MODES[kind]], 16)
     if kind in _FLAGS_AT:
-        params["flags"] = _flags(int(records[0][1][_FLAGS_AT[kind]], 16))
+        params["flags"] = _flags(int(call[_FLAGS_AT[kind]], 16))
+    if kind in _NAMED:
+        register, names = _NAMED[kind]
+        params["flags"] = frozenset(name for bit, name in names.items() if int(call[register], 16) & bit)
+    if b"uid" in call:
+        params["caller_uid"] = int(call[b"uid"])
     return params
 
 
@@ -127,6 +159,10 @@ def _flags(bits: int) -> frozenset[str]:
 def _address(records: list[Fields]) -> dict[str, Value]:
     data = bytes.fromhex(records[0][b"saddr"].decode()) if records else b""
     family = int.from_bytes(data[:2], "little")
+    if family == 1:
+        path = data[2:]
+        # One that begins with NUL is abstract, and all of it counts.
+        return {"path": path if path[:1] == b"\0" else path.partition(b"\0")[0]}
     if family == 2 and len(data) >= 8:
         return {"address": str(ipaddress.IPv4Address(data[4:8])), "port": struct.unpack(">H", data[2:4])[0]}
     if family == 10 and len(data) >= 24:

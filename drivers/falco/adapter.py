@@ -8,22 +8,48 @@ prints them as events of their own; what only they say (execve's filename) is ad
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import re
+import signal
+import stat
 from typing import Any
 
 from lab.drivers.event import Counters, Event, Value
 
 # Plain strings of the guest among the parameters.
 _STRINGS = (
-    "name", "path", "oldpath", "newpath", "filename", "exe", "dirfd", "tuple", "addr", "mode", "target", "linkpath",
-    "dev", "dir",
+    "name", "path", "oldpath", "newpath", "filename", "exe", "tuple", "addr", "target", "linkpath", "dev", "dir",
+    "fstype", "uargs",
 )  # fmt: skip
+# What sysdig says where there is no string: of a null pointer, say.
+_NONE = "<NA>"
+_NUMBERS = ("status", "ret")
+# Numbers as the driver has them, without what sysdig makes of them: the path of a descriptor, the name of a user.
+_RAW = (
+    "fd", "dirfd", "olddirfd", "newdirfd", "uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid", "size",
+    "cmd", "domain", "opcode", "entries", "to_submit", "min_complete", "nr_args",
+)  # fmt: skip
+_RAW_RENAMED = {
+    "olddir": "olddirfd", "newdir": "newdirfd", "linkdirfd": "newdirfd", "mountfd": "mountdirfd", "pid": "target",
+    "proto": "protocol", "length": "size",
+}  # fmt: skip
 # What scenarios call some of them, by call.
 _CHMOD, _MOUNT = {"filename": "name"}, {"dev": "source", "dir": "target"}
-_RENAMED = {"chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "unlink": {"path": "name"}}
+_RENAMED = {
+    "chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "umount2": {"name": "target"},
+    "unlink": {"path": "name"}, "chroot": {"path": "name"},
+}  # fmt: skip
 _OPENS = frozenset({"open", "openat", "openat2", "creat"})
-_NUMBERS = ("status", "ret")
+_ACCEPTS = frozenset({"accept", "accept4"})
+_SENDS = frozenset({"sendto"})
+_TARGETED = frozenset({"kill", "ptrace", "process_vm_writev", "process_vm_readv"})
+_MODES = frozenset(
+    name for name in dir(stat) if name.startswith(("S_IX", "S_IW", "S_IR", "S_ISVTX", "S_ISGID", "S_ISUID"))
+)
+_REQUESTS = {"PTRACE_TRACEME": 0, "PTRACE_PEEKTEXT": 1, "PTRACE_PEEKDATA": 2, "PTRACE_PEEKUSR": 3, "PTRACE_POKETEXT": 4,
+    "PTRACE_POKEDATA": 5, "PTRACE_POKEUSR": 6, "PTRACE_CONT": 7, "PTRACE_KILL": 8, "PTRACE_SINGLESTEP": 9,
+    "PTRACE_ATTACH": 16, "PTRACE_DETACH": 17}  # fmt: skip
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
 # Events that have no exit.
@@ -77,29 +103,85 @@ class SysdigAdapter:
 
 
 def _params(fields: dict[str, Any]) -> dict[str, Value]:
+    kind = str(fields.get("evt.type"))
     params: dict[str, Value] = {}
     for name in _STRINGS:
         value = fields.get(f"evt.arg.{name}")
         if value is not None:
-            params[name] = _bytes(value)
+            params[name] = None if value == _NONE else _bytes(value)
     for name in _NUMBERS:
         value = fields.get(f"evt.arg.{name}")
         if value is not None and str(value).lstrip("-").isdigit():
             params[name] = int(value)
-    if (flags := fields.get("evt.arg.flags")) is not None:
-        params["flags"] = frozenset(str(flags).split("|"))
+    _put_flags(params, kind, fields)
     if (arguments := fields.get("evt.arg.args")) is not None:
         params["args"] = _arguments(str(arguments))
-    if fields.get("fd.sip") is not None:
-        params["address"], params["port"] = str(fields["fd.sip"]), int(fields["fd.sport"])
+    if (environment := fields.get("evt.arg.env")) is not None:
+        params["env"] = _arguments(str(environment))
+    if kind in _SENDS and (data := fields.get("evt.arg.data")) is not None:
+        params["data"] = base64.b64decode(str(data), validate=True)
+    params.update(_address(kind, fields))
     if (fd := fields.get("fd.num")) is not None:
         params["fd"] = int(fd)
     if (parent := fields.get("proc.pname")) is not None:
         params["parent"] = _bytes(parent)
-    if fields.get("evt.type") in _OPENS and (opened := fields.get("fd.name")) is not None:
+    if (user := fields.get("user.uid")) is not None:
+        params["caller_uid"] = int(user)
+    if kind in _OPENS and (opened := fields.get("fd.name")) is not None:
         params["fd_name"] = _bytes(opened)
-    renamed = _RENAMED.get(str(fields.get("evt.type")), {})
+    _put_raw(params, kind, fields)
+    renamed = _RENAMED.get(kind, {})
     return {renamed.get(name, name): value for name, value in params.items()}
+
+
+def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> None:
+    """Numbers. Of most events `pid` is the process itself."""
+    for name in (*_RAW, *_RAW_RENAMED):
+        value = fields.get(f"evt.rawarg.{name}")
+        if value is not None and (name != "pid" or kind in _TARGETED):
+            params[_RAW_RENAMED.get(name, name)] = int(value)
+    if (mode := fields.get("evt.arg.mode")) is not None:
+        params["mode"] = _mode(str(mode))
+    if (sent := fields.get("evt.arg.sig")) is not None and kind in _TARGETED:
+        params["sig"] = int(sent) if str(sent).isdigit() else int(signal.Signals[str(sent)])
+
+
+def _mode(said: str) -> int:
+    """A mode, which is in octal or in names, by the call."""
+    if said.isdigit():
+        return int(said, 8)
+    return sum(getattr(stat, name) for name in said.split("|") if name in _MODES)
+
+
+def _put_flags(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> None:
+    """Names of flags as the kernel's headers have them."""
+    before = "MS_" if kind == "mount" else ""
+    for name in ("flags", "nstype", "resolve"):
+        value = fields.get(f"evt.arg.{name}")
+        if value is not None:
+            params[name] = frozenset(before + word for word in str(value).split("|"))
+    if kind == "mount" and (fstype := fields.get("evt.arg.type")) is not None:
+        params["fstype"] = None if fstype == _NONE else _bytes(fstype)
+    if kind == "socket" and str(number := fields.get("evt.arg.type")).isdigit():
+        params["socktype"] = int(str(number))
+    if (request := fields.get("evt.arg.request")) in _REQUESTS:
+        params["request"] = _REQUESTS[str(request)]
+
+
+def _address(kind: str, fields: dict[str, Any]) -> dict[str, Value]:
+    """The peer's address: of what accepted a connection, the client's. What libsinsp concluded, or else what the driver
+    read."""
+    side = "c" if kind in _ACCEPTS else "s"
+    if fields.get(f"fd.{side}ip") is not None:
+        return {"address": str(fields[f"fd.{side}ip"]), "port": int(fields[f"fd.{side}port"])}
+    given = fields.get("evt.arg.addr")
+    if given in (None, _NONE, ""):
+        return {}
+    host, _, port = str(given).rpartition(":")
+    try:
+        return {"address": str(ipaddress.ip_address(host)), "port": int(port)}
+    except ValueError:
+        return {"path": _bytes(given)}
 
 
 def _arguments(encoded: str) -> tuple[bytes, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from lab.drivers.event import Counters, Event, Value
 _TABLES = Path(__file__).with_name("tables.py")
 _CALLS_WITH_ARGUMENTS = ("execve", "execveat")
 _MOST_PROGRAMS = 65536
+# uapi/linux/openat2.h: struct open_how
+_OPEN_HOW = struct.Struct("=QQQ")
+_RESOLVE = {
+    "RESOLVE_NO_XDEV": 1, "RESOLVE_NO_MAGICLINKS": 2, "RESOLVE_NO_SYMLINKS": 4, "RESOLVE_BENEATH": 8,
+    "RESOLVE_IN_ROOT": 16, "RESOLVE_CACHED": 32,
+}  # fmt: skip
 
 
 class TapAdapter:
@@ -67,12 +74,15 @@ class TapAdapter:
             # It was not in memory at entry: the kernel brought it there, and acted on what it found.
             params[name] = params.get(f"kernel_{name}", params.get(f"{name}_exit"))
         _prefer_the_kernels(params)
+        self._put_structures(params, str(fields.get("abi", "")))
         for state in ("not_resident", "cut"):
             if state in fields:
                 params[state] = frozenset(str(name) for name in fields[state])
         for name in ("abi", "entered", "no_entry", "no_room"):
             if name in fields:
                 params[name] = fields[name]
+        if "uid" in fields:
+            params["caller_uid"] = int(fields["uid"])
         _put_task(params, fields)
         _put_arguments(params, kind, fields)
         return params
@@ -91,6 +101,16 @@ class TapAdapter:
             params[form.format(name)] = self._flags(flags, value, abi) if flags else value
         else:
             params[form.format(name)] = _bytes(value)
+
+    def _put_structures(self, params: dict[str, Value], abi: str) -> None:
+        """The flags in structures whose layout is the kernel's promise."""
+        how, cloned = params.get("how"), params.get("cl_args")
+        if isinstance(how, bytes) and len(how) >= _OPEN_HOW.size:
+            flags, mode, resolve = _OPEN_HOW.unpack_from(how)
+            params["flags"], params["mode"] = self._flags("open", flags, abi), mode
+            params["resolve"] = frozenset(name for name, bit in _RESOLVE.items() if resolve & bit)
+        if isinstance(cloned, bytes) and len(cloned) >= 8:
+            params["flags"] = self._flags("clone", int.from_bytes(cloned[:8], "little"), abi)
 
     def _flags(self, name: str, value: int, abi: str) -> frozenset[str]:
         table = self._names[name]

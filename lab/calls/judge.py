@@ -147,4 +147,4 @@ def _paired(
 
 def _shown(value: Any) -> str:
     shown = repr(sorted(value)) if isinstance(value, frozenset) else repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}... ({len(value)} long)"
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}... ({len(shown)} characters)"

@@ -20,7 +20,8 @@ _COMPAT = {"amd64": "i386"}
 
 @dataclass(frozen=True)
 class Step:
-    """One call that the actor makes. `how` is as in syscalls.c: c 32-bit, k in a child of its own, f makes a child."""
+    """One call that the actor makes. `how` is as in syscalls.c: c 32-bit, k in a child of its own, d in one without
+    capabilities, f makes a child."""
 
     call: str
     args: tuple[Arg, ...] = ()

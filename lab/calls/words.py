@@ -56,6 +56,11 @@ def flags(value: int, param: str, *names: str) -> Arg:
     return Arg(f"i:{value}", ((param, frozenset(names)),))
 
 
+def named(value: int, param: str, *names: str, told: tuple[str, ...] = ()) -> Arg:
+    """Flags of which some, by name, have another number on another architecture; `told` are those of `value`."""
+    return Arg(f"x:{','.join([str(value), *names])}", ((param, frozenset((*names, *told))),))
+
+
 def text(value: bytes | str, param: str = "") -> Arg:
     """A string."""
     data = value.encode() if isinstance(value, str) else value

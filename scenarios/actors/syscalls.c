@@ -2,23 +2,29 @@
 /*
  * Makes the system calls that a file asks for, a line each, and prints as JSON
  * what the kernel returned:
- * {"pid": N, "tid": N, "calls": [{"result": N, "pid": N, "status": N}, ...]}
+ * {"calls": [{"result": N, "pid": N, "status": N}, ...]}
+ * They are made by a child, which makes no others of its own: it only forks,
+ * and waits, for the calls that want it.
  *
  * A line: NUMBER HOW ARGUMENT... HOW is "-", or letters:
  *   c  as a 32-bit call, by int $0x80 (amd64; NUMBER is i386's)
  *   k  in a child of its own: "pid" is the child's, "status" its end as wait(2)
  *      has it, "result" null when the call did not return
+ *   d  in a child that has dropped its capabilities
  *   f  the call makes a child, which ends at once with status 7
  * An argument:
  *   i:N     a number         s:HEX  a string        b:HEX  bytes
  *   z:N     N zero bytes     v:HEX,HEX,...  a list of strings, as argv
  *   n       NULL             u      memory that cannot be read
  *   r:K     what call K returned     @K.A   the memory of argument A of call K
+ *   x:O_...,N,...   flags, by name where architectures have different numbers
  *   pid     this process
  * All memory lies below 2 GiB, where a 32-bit call can point to, and has been
  * written to: it is resident. Lines are counted from 0, and so are arguments.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +44,7 @@
 
 struct call {
 	long number;
-	int compat, child, forks;
+	int compat, child, drops, forks;
 	unsigned long args[ARGUMENTS];
 	int returned, status;
 	long result;
@@ -202,6 +208,32 @@ static const struct call *earlier(const char *word, int index, char **rest)
 	return &calls[number];
 }
 
+static unsigned long flags(const char *word)
+{
+	static const struct {
+		const char *name;
+		unsigned long value;
+	} known[] = {
+		{ "O_DIRECTORY", O_DIRECTORY },
+		{ "O_NOFOLLOW", O_NOFOLLOW },
+		{ "O_TMPFILE", O_TMPFILE },
+	};
+	unsigned long value = 0;
+	size_t length, i;
+
+	for (; *word; word += length + (word[length] == ',')) {
+		length = strcspn(word, ",");
+		for (i = 0; i < sizeof(known) / sizeof(*known); i++)
+			if (strlen(known[i].name) == length && !strncmp(known[i].name, word, length))
+				break;
+		if (i < sizeof(known) / sizeof(*known))
+			value |= known[i].value;
+		else
+			value |= strtoul(word, NULL, 0);
+	}
+	return value;
+}
+
 static unsigned long argument(const char *word, int index, int compat)
 {
 	const struct call *other;
@@ -225,6 +257,8 @@ static unsigned long argument(const char *word, int index, int compat)
 	case 'i':
 		/* Also above LONG_MAX; strtoul takes a sign. */
 		return strtoul(word + 2, NULL, 0);
+	case 'x':
+		return flags(word + 2);
 	case 'r':
 		return (unsigned long)earlier(word + 2, index, &rest)->result;
 	case 's':
@@ -251,7 +285,8 @@ static void parse(char *line, int index)
 	if (word == NULL)
 		refuse("a line without its how", line);
 	call->compat = strchr(word, 'c') != NULL;
-	call->child = strchr(word, 'k') != NULL;
+	call->drops = strchr(word, 'd') != NULL;
+	call->child = call->drops || strchr(word, 'k') != NULL;
 	call->forks = strchr(word, 'f') != NULL;
 	while ((word = strsep(&left, " ")) != NULL) {
 		if (count == ARGUMENTS)
@@ -274,6 +309,15 @@ static void make(struct call *call)
 		die("waitpid");
 }
 
+static void drop(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = {};
+
+	if (syscall(SYS_capset, &header, none) < 0)
+		die("capset");
+}
+
 static void make_in_child(struct call *call)
 {
 	pid_t child = fork();
@@ -281,6 +325,8 @@ static void make_in_child(struct call *call)
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
+		if (call->drops)
+			drop();
 		make(call);
 		_exit(0);
 	}
@@ -333,31 +379,53 @@ static char *contents(const char *path)
 	return text;
 }
 
+/* All lines of the script; in the child. How many there were is in *count. */
+static void work(char *text, int *count)
+{
+	char *line;
+
+	while ((line = strsep(&text, "\n")) != NULL) {
+		if (*line == '\0')
+			continue;
+		if (*count == MOST_CALLS)
+			refuse("too many calls", line);
+		calls[*count].pid = getpid();
+		/* Just before it is made: it may want what an earlier one returned. */
+		parse(line, *count);
+		if (calls[*count].child)
+			make_in_child(&calls[*count]);
+		else
+			make(&calls[*count]);
+		++*count;
+	}
+}
+
 int main(int argc, char **argv)
 {
-	int count = 0, i;
-	char *text, *line;
+	int *count, i, status;
+	char *text;
+	pid_t worker;
 
 	if (argc != 2)
 		refuse("it takes one argument", "FILE");
 	prepare();
+	count = take(sizeof(*count));
 	text = contents(argv[1]);
-	while ((line = strsep(&text, "\n")) != NULL) {
-		if (*line == '\0')
-			continue;
-		if (count == MOST_CALLS)
-			refuse("too many calls", line);
-		calls[count].pid = getpid();
-		/* Just before it is made: it may want what an earlier one returned. */
-		parse(line, count);
-		if (calls[count].child)
-			make_in_child(&calls[count]);
-		else
-			make(&calls[count]);
-		count++;
+	worker = fork();
+	if (worker < 0)
+		die("fork");
+	if (worker == 0) {
+		work(text, count);
+		_exit(0);
 	}
-	printf("{\"pid\": %d, \"tid\": %d, \"calls\": [", (int)getpid(), (int)syscall(SYS_gettid));
-	for (i = 0; i < count; i++) {
+	if (waitpid(worker, &status, 0) != worker)
+		die("waitpid");
+	if (status != 0) {
+		fprintf(stderr, "syscalls: the worker ended with %d\n", status);
+		return 1;
+	}
+	printf("{\"calls\": [");
+	for (i = 0; i < *count; i++) {
 		printf("%s{\"result\": ", i ? ", " : "");
 		if (calls[i].returned)
 			printf("%ld", calls[i].result);

@@ -16,6 +16,7 @@ from lab.plugin.call_fixtures import Calls
 from lab.scenario import altered, missing
 
 COMMS = {"syscalls", "true"}
+SMOKE = {"openat", "execve", "connect"}
 
 
 def asked(name: str) -> ParameterSet:
@@ -24,7 +25,10 @@ def asked(name: str) -> ParameterSet:
     controls = [*(altered(param, **which) for param in told), missing(**which)]
     if CALLS[name].returns:
         controls.append(altered(RESULT, **which))
-    return pytest.param(name, id=name, marks=[pytest.mark.syscall(name), pytest.mark.controls(*controls)])
+    marks = [pytest.mark.syscall(name), pytest.mark.controls(*controls)]
+    if name in SMOKE:
+        marks.append(pytest.mark.profile("smoke"))
+    return pytest.param(name, id=name, marks=marks)
 
 
 @pytest.mark.parametrize("name", [asked(name) for name in CALLS])

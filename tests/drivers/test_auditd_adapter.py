@@ -128,3 +128,18 @@ def test_counters_are_what_auditctl_said_last() -> None:
         reader.event(line)
     assert reader.counters(b"lost 0\nbacklog 15\nlost 7\n") == Counters(1, 7)
     assert reader.counters(b"") is None
+
+
+def test_numbers_in_registers_are_told() -> None:
+    opened = read(call("openat"), path('"/etc/hostname"'))
+    assert (opened["dirfd"], opened["caller_uid"]) == (-100, 0)
+    assert read(call("unlinkat"), path('"/x"'))["flags"] == frozenset()
+    assert read(call("creat"), path('"/x"'))["mode"] == 0x7FFC
+    assert read(call("clone"))["flags"] == frozenset({"CLONE_FS", "CLONE_FILES", "CLONE_THREAD"})
+
+
+@pytest.mark.parametrize(
+    ("saddr", "expected"), [("01002F72756E2F7300", b"/run/s"), ("0100006162", b"\0ab"), ("0100", b"")]
+)
+def test_a_local_address_has_its_path(saddr: str, expected: bytes) -> None:
+    assert read(call("connect"), record("SOCKADDR", f"saddr={saddr}"))["path"] == expected

@@ -34,8 +34,8 @@ def test_an_open_has_its_path_flags_result_and_who_did_it() -> None:
     assert event.params == {
         "name": b"/proc/loadavg",
         "fd_name": b"/proc/loadavg",
-        "dirfd": b"AT_FDCWD",
-        "mode": b"0",
+        "dirfd": -100,
+        "mode": 0,
         "flags": frozenset({"O_RDONLY", "O_CLOEXEC"}),
         "fd": 6,
         "parent": b"dropbear",
@@ -180,3 +180,45 @@ def test_what_libsinsp_takes_an_opened_file_for_is_beside_the_name_that_the_driv
     event = read(line(OPENAT, fd__name="/concluded"))
     assert (event["name"], event["fd_name"]) == (b"/proc/loadavg", b"/concluded")
     assert "fd_name" not in read(line(CONNECT, fd__name="127.0.0.1:1->127.0.0.1:2")).params
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        ("linkat", {"evt.rawarg.olddir": 7, "evt.rawarg.newdir": -100}, {"olddirfd": 7, "newdirfd": -100}),
+        ("kill", {"evt.rawarg.pid": 12, "evt.arg.sig": "SIGKILL"}, {"target": 12, "sig": 9}),
+        ("mount", {"evt.arg.flags": "NOSUID|NODEV", "evt.arg.type": "tmpfs"},
+         {"flags": frozenset({"MS_NOSUID", "MS_NODEV"}), "fstype": b"tmpfs"}),
+        ("socket", {"evt.arg.type": "1", "evt.rawarg.domain": 2, "evt.rawarg.proto": 6},
+         {"socktype": 1, "domain": 2, "protocol": 6}),
+        ("kill", {"evt.arg.sig": "99"}, {"sig": 99}),
+        ("mkdir", {"evt.arg.mode": "0640"}, {"mode": 0o640}),
+        ("fchmod", {"evt.arg.mode": "S_IRGRP|S_IWUSR|S_IRUSR"}, {"mode": 0o640}),
+        ("ptrace", {"evt.arg.request": "PTRACE_ATTACH", "evt.rawarg.pid": 5}, {"request": 16, "target": 5}),
+        ("openat2", {"evt.arg.resolve": "RESOLVE_BENEATH|RESOLVE_CACHED"},
+         {"resolve": frozenset({"RESOLVE_BENEATH", "RESOLVE_CACHED"})}),
+        ("sendto", {"evt.arg.data": base64.b64encode(b"\0x").decode()}, {"data": b"\0x"}),
+        ("bind", {"evt.arg.addr": "::1:53"}, {"address": "::1", "port": 53}),
+        ("bind", {"evt.arg.addr": "/run/socket"}, {"path": b"/run/socket"}),
+        ("setuid", {"evt.rawarg.uid": 0, "user.uid": 1000}, {"uid": 0, "caller_uid": 1000}),
+        ("unlink", {"evt.arg.path": "<NA>"}, {"name": None}),
+        ("chroot", {"evt.arg.path": "/r"}, {"name": b"/r"}),
+        ("execve", {"evt.arg.env": base64.b64encode(b"A=1\0B=\0").decode()}, {"env": (b"A=1", b"B=")}),
+    ],
+)  # fmt: skip
+def test_parameters_have_the_names_and_numbers_that_scenarios_use(
+    kind: str, fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    plain = {**OPENAT, **falco.NO_FILE, "evt.arg.flags": None, "evt.type": kind}
+    event = read(line({**plain, **fields}))
+    assert {name: event.params.get(name) for name in expected} == expected
+
+
+def test_what_accepted_a_connection_tells_the_clients_address() -> None:
+    fields = {"fd.sip": "127.0.0.1", "fd.sport": 80, "fd.cip": "127.0.0.2", "fd.cport": 4711}
+    event = read(line({**CONNECT, **fields, "evt.type": "accept4"}))
+    assert (event["address"], event["port"]) == ("127.0.0.2", 4711)
+
+
+def test_the_process_of_an_event_is_not_its_target() -> None:
+    assert "target" not in read(line({**EXECVE, "evt.rawarg.pid": 190})).params

@@ -43,6 +43,9 @@ class FakeMachine:
     def end(self) -> None:
         self.dead = True
 
+    def write(self, path: str, data: bytes) -> None:
+        pass
+
     def start(self) -> None:
         pass
 

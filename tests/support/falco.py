@@ -30,7 +30,7 @@ OPENAT: dict[str, Any] = {
     "evt.arg.newpath": None,
     "evt.arg.flags": "O_RDONLY|O_CLOEXEC",
     "evt.arg.mode": "0",
-    "evt.arg.dirfd": "AT_FDCWD",
+    "evt.rawarg.dirfd": -100,
     "evt.arg.filename": None,
     "evt.arg.exe": None,
     "evt.arg.args": None,
@@ -40,7 +40,7 @@ OPENAT: dict[str, Any] = {
     "evt.arg.ret": None,
     "evt.arg.sig": None,
 }
-NO_FILE = {"fd.name": None, "fd.num": None, "evt.arg.name": None, "evt.arg.mode": None, "evt.arg.dirfd": None}
+NO_FILE = {"fd.name": None, "fd.num": None, "evt.arg.name": None, "evt.arg.mode": None, "evt.rawarg.dirfd": None}
 EXECVE = {
     **OPENAT,
     **NO_FILE,

@@ -130,3 +130,23 @@ def test_no_line_makes_it_fail_otherwise(data: bytes) -> None:
         ONE.event(data)
     except REFUSALS:
         return
+
+
+def test_the_structure_of_openat2_is_taken_apart() -> None:
+    how = base64.b64encode((0o2000101).to_bytes(8, "little") + (0o640).to_bytes(8, "little") + bytes([12]) + bytes(7))
+    params = {"dirfd": -100, "name": "/a", "how": {"b64": how.decode()}, "size": 24}
+    event = read(line(OPENAT, type="openat2", params=params))
+    assert event["flags"] == frozenset({"O_WRONLY", "O_CREAT", "O_CLOEXEC"})
+    assert (event["mode"], event["resolve"]) == (0o640, frozenset({"RESOLVE_NO_SYMLINKS", "RESOLVE_BENEATH"}))
+
+
+@pytest.mark.parametrize("how", ["", "short", None])
+def test_a_structure_that_could_not_be_read_tells_no_flags(how: str | None) -> None:
+    params = {"dirfd": -100, "name": "/a", "how": how, "size": 24}
+    assert "flags" not in read(line(OPENAT, type="openat2", params=params, exit={}, kernel={})).params
+
+
+def test_the_structure_of_clone3_tells_its_flags() -> None:
+    data = base64.b64encode((0x600).to_bytes(8, "little") + bytes(56)).decode()
+    event = read(line(OPENAT, type="clone3", params={"cl_args": {"b64": data}, "size": 64}, exit={}, kernel={}))
+    assert event["flags"] == frozenset({"CLONE_FS", "CLONE_FILES"})

@@ -1,0 +1,30 @@
+"""Whatever way leads to a file, the call that takes it is reported as it was made, with what the kernel made of it.
+
+Source: openat2(2), RESOLVE_*; falcosecurity/falco#2203 (/proc/self/root); "Bypass Falco" (Kohler, 2020): symbolic and
+hard links, bind mounts.
+"""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from lab.calls.ways import WAYS
+from lab.drivers.capture import Events
+from lab.plugin.call_fixtures import Calls
+from lab.scenario import altered, missing
+
+
+def taken(name: str) -> ParameterSet:
+    call = WAYS[name]
+    which = {"type": call.name, "comm": "syscalls"}
+    controls = [*(altered(param, **which) for param in (*call.params, "result")), missing(**which)]
+    return pytest.param(name, id=name, marks=[pytest.mark.syscall(call.name), pytest.mark.controls(*controls)])
+
+
+@pytest.mark.parametrize("name", [taken(name) for name in WAYS])
+def test_a_way_to_a_file_is_reported(events: Events, calls: Calls, name: str) -> None:
+    lines = calls.script(WAYS[name])
+    with events.capture() as seen:
+        made = calls.make(lines)
+    calls.demand(WAYS[name], made, seen)
