@@ -17,7 +17,7 @@ A, B = NAMES["a"], NAMES["b"]
 
 
 def trial(states: str = "aab", call: str = "openat", pid: int = PID, result: int = 3) -> Trial:
-    before, acted, after = states
+    before, acted, after = list(states)
     return Trial(call, before, acted, after, pid, result)
 
 
