@@ -78,12 +78,9 @@ def test_32_bit_calls_are_made_where_a_64_bit_process_can() -> None:
 def test_rates_are_kept_whether_reports_were_right_or_wrong(second: str, wrong: int) -> None:
     found, kept = trials(FakeActor(WON))
     made = found.run("plain", ["openat"], 2)
-    seen = capture(
-        *(
-            Event("openat", at, 0, 7, 7, 1, b"racer", b"", 3, {"name": NAMES[name]})
-            for at, name in enumerate(("a", second))
-        )
-    )
+    names = [NAMES["a"], NAMES[second]]
+    events = [Event("openat", at, 0, 7, 7, 1, b"racer", b"", 3, {"name": name}) for at, name in enumerate(names)]
+    seen = capture(*events)
     if wrong:
         with pytest.raises(AssertionError, match=r"reports were wrong: openat \(name\) 1 of 2"):
             found.demand_right(made, seen)
