@@ -13,7 +13,8 @@ from lab.kernels.request import parse_several
 def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Set[str], kernel: Kernel) -> Gap | None:
     """The gap that a scenario (its function's name, and the calls and events it is about) falls into on that kernel."""
     for gap in gaps:
-        concerns = gap.scenario in ("", scenario) and (not gap.event or not subjects.isdisjoint(gap.event))
+        of_it = not gap.scenario or scenario in gap.scenario
+        concerns = of_it and (not gap.event or not subjects.isdisjoint(gap.event))
         if concerns and not gap.build and _is_there(gap, kernel):
             return gap
     return None

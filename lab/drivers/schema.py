@@ -111,16 +111,19 @@ class Option(BaseModel):
         return self
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+
+
 class Gap(BaseModel):
-    """Something that a mode is known not to do: of that scenario (its function's name), of every scenario that is about
-    that system call or event (or one of several), of that scenario about that call, or to build at all, with that text
-    among the compiler's errors; on those kernels and architectures, or on all. A scenario must fail with the text
-    `says`, if there is one."""
+    """Something that a mode is known not to do: of that scenario (its function's name, or one of several), of every
+    scenario that is about that system call or event (or one of several), of that scenario about that call, or to build
+    at all, with that text among the compiler's errors; on those kernels and architectures, or on all. A scenario must
+    fail with the text `says`, if there is one."""
 
     model_config = _STRICT
 
-    scenario: str = ""
-    event: Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)] = ()
+    scenario: Names = ()
+    event: Names = ()
     build: str = ""
     says: str = ""
     why: str = Field(min_length=1)

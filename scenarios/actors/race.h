@@ -98,6 +98,23 @@ static inline void flip(void)
 	*MEET->byte ^= FLIP;
 }
 
+/* Until the racer is at it, on another CPU than this; or it has no CPU, and there will be no race. */
+static inline void wait_for_racer(void)
+{
+	struct timespec begun, now;
+	int changes = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	do {
+		const char before = letter_now();
+		unsigned int i;
+
+		for (i = 0; i < 1000 && changes < 3; i++)
+			changes += letter_now() != before;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (changes < 3 && now.tv_sec - begun.tv_sec < 2);
+}
+
 static inline void ask_for(char letter)
 {
 	if (letter_now() != letter)

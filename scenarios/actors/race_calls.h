@@ -32,7 +32,7 @@ static dev_t around;
 static int kept[2] = { -1, -1 }; /* files or sockets of the two objects, open all the time */
 static int sender = -1;
 static char *own;
-static int compat_calls, address_length = sizeof(struct sockaddr_in);
+static int compat_calls, by_luck, address_length = sizeof(struct sockaddr_in);
 
 #ifdef SYS_open
 #define OLD(name) SYS_##name
@@ -123,6 +123,8 @@ static inline long make(const struct raced *call, const long *a, struct trial *t
 {
 	long result;
 
+	if (by_luck)
+		wait_for_racer();
 	trial->before = letter_now();
 	if (compat_calls)
 		return call_compat(call->compat, a);

@@ -183,28 +183,28 @@ static void flip_while_blocked(const struct raced *call, pid_t caller, int count
 	close(stat);
 }
 
-static void flip_at_entries(pid_t caller, long count)
+/* Until the caller's end: a tracer that leaves within a call has it made again. Returns its status. */
+static int flip_at_entries(pid_t caller)
 {
-	int status, entry = 0, done = 0;
+	int status, entry = 0, last = 0;
 
 	if (waitpid(caller, &status, 0) != caller || !WIFSTOPPED(status))
 		die("waitpid");
 	if (ptrace(PTRACE_SETOPTIONS, caller, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) < 0)
 		die("PTRACE_SETOPTIONS");
-	while (done < count) {
-		if (ptrace(PTRACE_SYSCALL, caller, 0, 0) < 0 || waitpid(caller, &status, 0) != caller ||
-		    !WIFSTOPPED(status))
-			return;
+	for (;;) {
+		if (ptrace(PTRACE_SYSCALL, caller, 0, 0) < 0 || waitpid(caller, &status, 0) != caller)
+			die("PTRACE_SYSCALL");
+		if (!WIFSTOPPED(status))
+			return status;
 		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
 			continue;
 		entry = !entry;
-		if (entry && MEET->stage == done + 1) {
+		if (entry && MEET->stage > last) {
+			last = MEET->stage;
 			flip();
-			done++;
 		}
 	}
-	/* It shall come to the end of its last call before it is left alone. */
-	ptrace(PTRACE_DETACH, caller, 0, 0);
 }
 
 #endif

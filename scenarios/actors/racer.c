@@ -223,6 +223,9 @@ static void call_all(const struct raced *call, enum way way, int count)
 	pin(0);
 	if (call->object == DATAGRAMS)
 		sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* Here it is not in memory yet. */
+	(void)*(volatile char *)argument(call);
+	(void)*(volatile char *)(BUFFER + PAGE);
 	if (way == FAULT)
 		watch_second_page();
 	if (way == STORM && syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0)
@@ -272,8 +275,10 @@ static void run(const struct raced *call, enum way way, int count)
 	if (way == BLOCKED)
 		flip_while_blocked(call, caller, count);
 	if (way == PTRACED)
-		flip_at_entries(caller, count);
-	if (waitpid(caller, &status, 0) != caller || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		status = flip_at_entries(caller);
+	else if (waitpid(caller, &status, 0) != caller)
+		die("waitpid");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		fprintf(stderr, "racer: the process that calls %s ended with %x\n", call->name, status);
 		exit(1);
 	}
@@ -317,6 +322,7 @@ int main(int argc, char **argv)
 	}
 	own = argv[0];
 	way = find_way(argv[1]);
+	by_luck = way < FAULT;
 	compat_calls = !strcmp(argv[2], "32");
 	count = atoi(argv[3]);
 	if (count < 1 || count > MOST) {
