@@ -98,21 +98,30 @@ static inline void flip(void)
 	*MEET->byte ^= FLIP;
 }
 
-/* Until the racer is at it, on another CPU than this; or it has no CPU, and there will be no race. */
+/*
+ * Until the racer is at it at this very time: it changed the argument several
+ * times in a moment. Whoever shares this CPU's time does so once a slice. When
+ * it does not come to that in two seconds there will be no race.
+ */
 static inline void wait_for_racer(void)
 {
 	struct timespec begun, now;
-	int changes = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	do {
-		const char before = letter_now();
-		unsigned int i;
+		char last = letter_now();
+		unsigned int i, changes = 0;
 
-		for (i = 0; i < 1000 && changes < 3; i++)
-			changes += letter_now() != before;
+		for (i = 0; i < 1000; i++) {
+			const char letter = letter_now();
+
+			changes += letter != last;
+			last = letter;
+			if (changes == 3)
+				return;
+		}
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (changes < 3 && now.tv_sec - begun.tv_sec < 2);
+	} while (now.tv_sec - begun.tv_sec < 2);
 }
 
 static inline void ask_for(char letter)
