@@ -101,7 +101,7 @@ static inline void flip(void)
 /*
  * Until the racer is at it at this very time: it changed the argument several
  * times in a moment. Whoever shares this CPU's time does so once a slice. When
- * it does not come to that in two seconds there will be no race.
+ * it does not come to that in 50 ms there may be no race.
  */
 static inline void wait_for_racer(void)
 {
@@ -121,7 +121,7 @@ static inline void wait_for_racer(void)
 				return;
 		}
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (now.tv_sec - begun.tv_sec < 2);
+	} while ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 < 50);
 }
 
 static inline void ask_for(char letter)
