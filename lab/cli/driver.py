@@ -134,4 +134,4 @@ def _about(gap: Gap) -> str:
     """What a gap is of, in words."""
     if gap.build:
         return "build"
-    return ", ".join(word for word in (gap.scenario, *gap.event) if word)
+    return ", ".join(word for word in (*gap.scenario, *gap.event) if word)

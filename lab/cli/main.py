@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lab.cli.bench import bench
+from lab.cli.compare import compare
 from lab.cli.console import console
 from lab.cli.context import ReaderGoneError
 from lab.cli.debug import debug
@@ -64,6 +65,7 @@ def lab(ctx: click.Context, offline: bool) -> None:
 
 
 lab.add_command(bench)
+lab.add_command(compare)
 lab.add_command(console)
 lab.add_command(debug)
 lab.add_command(doctor)

@@ -33,8 +33,8 @@ def build_gap(gaps: Sequence[Gap], kernel: Kernel) -> Gap | None:
 
 
 def _concerns(gap: Gap, scenario: str, subjects: Set[str]) -> bool:
-    named = gap.scenario in ("", scenario) and (not gap.event or not subjects.isdisjoint(gap.event))
-    return named and not gap.build
+    of_it = not gap.scenario or scenario in gap.scenario
+    return of_it and (not gap.event or not subjects.isdisjoint(gap.event)) and not gap.build
 
 
 def _is_there(gap: Gap, kernel: Kernel) -> bool:

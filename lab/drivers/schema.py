@@ -115,17 +115,17 @@ OneOrMore = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if
 
 
 class Gap(BaseModel):
-    """Something that a mode is known not to do: of that scenario (its function's name), of every scenario that is about
-    that system call or event (or one of several), of that scenario about that call, or to build at all, with that text
-    among the compiler's errors; on those kernels and architectures, or on all. A scenario must fail with the text
-    `says`, if there is one.
+    """Something that a mode is known not to do: of that scenario (its function's name, or one of several), of every
+    scenario that is about that system call or event (or one of several), of that scenario about that call, or to build
+    at all, with that text among the compiler's errors; on those kernels and architectures, or on all. A scenario must
+    fail with the text `says`, if there is one.
 
     With `variant` or `param` it is of these variants and parameters of a scenario's calls alone (lab/calls): each of
     them must be reported wrong, and all others right."""
 
     model_config = _STRICT
 
-    scenario: str = ""
+    scenario: OneOrMore = ()
     event: OneOrMore = ()
     variant: OneOrMore = ()
     param: OneOrMore = ()

@@ -1,4 +1,5 @@
-"""Small static C programs for guests: actors, and the lab's own. Each is one C file, built once per content."""
+"""Small static C programs for guests: actors, and the lab's own. Each is one C file, built once per content, with the
+headers beside it that it includes."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from lab.store import Store, file_digest
 FLAGS = ("-static", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread")
 _DEADLINE = 120.0
 _STEP_FAILED = re.compile(r"make\[?\d*\]?: \*\*\* ")
+_INCLUDED = re.compile(r'^#include "([A-Za-z0-9_-]+\.h)"$', re.MULTILINE)
 _WAITING = "Waiting for unfinished jobs"
 # With a place before it, or a program of the compiler's: makefiles' own helpers say "error" too.
 _FIRST_ERROR = re.compile(
@@ -34,10 +36,19 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
     cross = arch != host()
     extra = (arch.cross_package("gcc"), f"libc6-dev-{arch.name}-cross") if cross else ()
     builder = builder_root("programs", store, settings, notice, extra=extra)
-    inputs = {"source": file_digest(source), "name": source.stem, "builder": builder.key, "arch": arch.name}
+    own = headers(source)
+    inputs: dict[str, Any] = {
+        "source": file_digest(source),
+        "name": source.stem,
+        "builder": builder.key,
+        "arch": arch.name,
+        # Not even an empty list where there are none: what was built before keeps its key.
+        **({"headers": {path.name: file_digest(path) for path in own}} if own else {}),
+    }
 
     def fill(folder: Path) -> dict[str, Any]:
-        shutil.copy(source, folder)
+        for path in (source, *own):
+            shutil.copy(path, folder)
         command = [f"{arch.prefix if cross else ''}gcc", *FLAGS, "-o", source.stem, source.name]
         done = builder.run(command, work=folder, deadline=_DEADLINE)
         if done.status != 0:
@@ -46,6 +57,19 @@ def build_program(source: Path, arch: Arch, store: Store, settings: Settings, no
         return {"compiler": _compiler(builder)}
 
     return store.get("program", inputs, fill).files / source.stem
+
+
+def headers(source: Path) -> list[Path]:
+    """The headers beside a C file that it includes, or that these do, by name."""
+    found: dict[str, Path] = {}
+    left = [source]
+    while left:
+        for name in _INCLUDED.findall(left.pop().read_text()):
+            path = source.parent / name
+            if name not in found and path.is_file():
+                found[name] = path
+                left.append(path)
+    return [found[name] for name in sorted(found)]
 
 
 def errors(output: str) -> list[str]:

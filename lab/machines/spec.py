@@ -33,7 +33,7 @@ class MachineSpec:
     """One guest. Paths are files on the host; memory in MiB, in `memory` when it shall outlive the machine.
 
     With `incoming` QEMU waits for a machine's state instead of starting one. With `debug_line` it has a second serial
-    line beside its console.
+    line beside its console. With `parallel` its CPUs run at the same time under emulation too.
     """
 
     arch: Arch
@@ -48,6 +48,7 @@ class MachineSpec:
     memory: MemoryFile | None = None
     incoming: bool = False
     debug_line: bool = False
+    parallel: bool = False
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -93,9 +94,10 @@ def qemu_arguments(spec: MachineSpec, sockets: Mapping[str, int | Path]) -> list
 
 def _processor(spec: MachineSpec) -> list[str]:
     kvm = spec.acceleration.kind is Accel.KVM
+    threads = "multi" if spec.parallel else spec.arch.tcg_threads
     return [
         *("-machine", ",".join((spec.arch.qemu_machine, *(("memory-backend=ram",) if spec.memory else ())))),
-        *("-accel", "kvm" if kvm else f"tcg,thread={spec.arch.tcg_threads}"),
+        *("-accel", "kvm" if kvm else f"tcg,thread={threads}"),
         *("-cpu", ",".join(word for word in ("host" if kvm else spec.arch.tcg_cpu, spec.cpu_features) if word)),
         *("-smp", str(spec.cpus)),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ class Forks:
         self._lab = lab
         self._known: dict[Cell, Template | TemplateError | NoTemplateError] = {}
 
-    def start(self, prepared: Prepared, purpose: str, made: Callable[[Machine], None]) -> Fork:
-        """A running fork of that cell, its driver loaded and its consumer running.
+    def start(
+        self, prepared: Prepared, purpose: str, made: Callable[[Machine], None], *, parallel: bool = False
+    ) -> Fork:
+        """A running fork of that cell, its driver loaded and its consumer running; `parallel` as MachineSpec has it.
 
         `made` is given each fork before it is started, and has it ended in the end, started or not.
 
@@ -47,7 +50,9 @@ class Forks:
         """
         for again in (True, False):
             found = self.template(prepared)
-            fork = Fork(found, self._lab.spec(prepared), prepared.qemu, self._lab.settings.run_dir, purpose=purpose)
+            # A state has nothing of how QEMU runs its CPUs: one template serves both.
+            spec = replace(self._lab.spec(prepared), parallel=parallel)
+            fork = Fork(found, spec, prepared.qemu, self._lab.settings.run_dir, purpose=purpose)
             made(fork)
             try:
                 fork.start()
@@ -161,7 +166,13 @@ class Forks:
 
 
 def started(
-    lab: Lab, forks: Forks | None, prepared: Prepared, purpose: str, made: Callable[[Machine], None]
+    lab: Lab,
+    forks: Forks | None,
+    prepared: Prepared,
+    purpose: str,
+    made: Callable[[Machine], None],
+    *,
+    parallel: bool = False,
 ) -> Machine:
     """A running machine of that cell, forked, or booted where there are no `forks`; `made` as `Forks.start` has it.
 
@@ -170,10 +181,11 @@ def started(
     """
     if forks is not None:
         try:
-            return forks.start(prepared, purpose, made)
+            return forks.start(prepared, purpose, made, parallel=parallel)
         except NoTemplateError as error:
             lab.notice(f"{error.what}: its machines are booted")
-    machine = lab.machine(prepared, purpose)
+    spec = replace(lab.spec(prepared), parallel=True) if parallel else None
+    machine = lab.machine(prepared, purpose, spec)
     made(machine)
     machine.start()
     return machine

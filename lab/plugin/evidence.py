@@ -21,7 +21,8 @@ from lab.plugin.keeping import keep
 from lab.plugin.session import Scenario
 
 # Names of properties in reports; a scenario may record properties of its own.
-_OUTCOME, _MADE_OF = "lab.outcome", "lab.made_of"
+_OWN = "lab."
+_OUTCOME, _MADE_OF = f"{_OWN}outcome", f"{_OWN}made_of"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Outcome:
 def made_of(report: pytest.TestReport) -> dict[str, str]:
     """What a report says of what its cell was made of; empty when it says nothing."""
     return dict(_properties(report).get(_MADE_OF, {}))
+
+
+def recorded(report: pytest.TestReport) -> dict[str, Any]:
+    """What the scenario itself recorded (pytest's `record_property`), by name."""
+    return {name: value for name, value in _properties(report).items() if not name.startswith(_OWN)}
 
 
 def _properties(report: pytest.TestReport) -> Mapping[str, Any]:

@@ -62,8 +62,8 @@ def deployment(request: pytest.FixtureRequest, scenario: Scenario) -> Deployment
         request.addfinalizer(lambda: end_unless_kept(request.config, machine))
 
     try:
-        boots = request.node.get_closest_marker("boots") is not None
-        machine = session.start(prepared, scenario.name, made, boots=boots)
+        boots, parallel = (request.node.get_closest_marker(name) is not None for name in ("boots", "parallel"))
+        machine = session.start(prepared, scenario.name, made, boots=boots, parallel=parallel)
         scenario.deployment = session.lab.deploy(machine, prepared)
     except Exception:
         raise

@@ -12,6 +12,7 @@ _MARKERS = (
     "controls(*controls): the negative controls that prove that the scenario can fail (lab.scenario)",
     "profile(name): from which profile on the scenario runs: smoke, default or full",
     "boots(reason): the scenario needs a machine that was booted for it, whatever --vm says",
+    "parallel(reason): the machine's CPUs must run at the same time, also where they are emulated",
     "syscall(*names): the system calls that the scenario is about",
 )
 

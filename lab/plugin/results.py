@@ -7,6 +7,7 @@ reports (`lab/plugin/evidence.py` puts it there), wherever the scenario ran.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from lab.errors import LabError
 from lab.matrix.runs import PLAN, RESULTS, CellFacts, write_cells
 from lab.matrix.verdict import Verdict, complete, describe, silent_cells, tally, worst
-from lab.plugin.evidence import Outcome, made_of
+from lab.plugin.evidence import Outcome, made_of, recorded
 from lab.plugin.plan import Plan
 from lab.plugin.session import Session
 
@@ -65,9 +66,9 @@ class Results:
             write_cells(self._session.folder, self._facts)
         outcome = Outcome.of(report)
         if outcome is not None:
-            self._record(report.nodeid, outcome)
+            self._record(report.nodeid, outcome, recorded(report))
 
-    def _record(self, name: str, outcome: Outcome) -> None:
+    def _record(self, name: str, outcome: Outcome, properties: Mapping[str, Any]) -> None:
         self.verdicts[name] = outcome.verdict
         self.controls[name] = outcome.controls
         row = {
@@ -76,6 +77,7 @@ class Results:
             "reason": outcome.reason,
             "controls": outcome.controls,
             "bundle": outcome.bundle,
+            "recorded": properties,
         }
         with (self._session.folder / RESULTS).open("a") as stream:
             stream.write(json.dumps(row) + "\n")

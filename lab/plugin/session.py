@@ -163,10 +163,12 @@ class Session:
             raise choice
         return self.lab.prepare(cell, choice)
 
-    def start(self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool) -> Machine:
+    def start(
+        self, prepared: Prepared, name: str, made: Callable[[Machine], None], *, boots: bool, parallel: bool = False
+    ) -> Machine:
         """A running machine for the scenario of that name, forked or booted; `made` is given it before it starts."""
         forks = self.forks if self._config.getoption("vm") == "fork" and not boots else None
-        return started(self.lab, forks, prepared, name, made)
+        return started(self.lab, forks, prepared, name, made, parallel=parallel)
 
     @property
     def forks(self) -> Forks:

@@ -8,7 +8,7 @@ import pytest
 
 from lab.arches import AMD64
 from lab.errors import RequestError
-from lab.images.programs import build_program, first_error
+from lab.images.programs import build_program, first_error, headers
 from lab.settings import Settings
 from lab.store import Store
 
@@ -56,3 +56,16 @@ def test_an_unknown_program_is_answered_with_those_there_are(tmp_path: Path) -> 
     with pytest.raises(RequestError, match="there is no program 'gamma'") as caught:
         build_program(tmp_path / "gamma.c", AMD64, Store(tmp_path / "store"), Settings(), print)
     assert caught.value.hint == "there are: alpha, beta"
+
+
+def test_a_programs_own_headers_are_those_it_includes_and_those_they_do(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text('#include "one.h"\n#include <stdio.h>\n#include "gone.h"\n')
+    (tmp_path / "one.h").write_text('#include "two.h"\n#include "one.h"\n')
+    (tmp_path / "two.h").write_text("int two;\n")
+    (tmp_path / "other.h").touch()
+    assert [path.name for path in headers(tmp_path / "main.c")] == ["one.h", "two.h"]
+
+
+def test_a_header_is_none_of_a_programs_when_it_lies_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text('#include "../secret.h"\n')
+    assert headers(tmp_path / "main.c") == []

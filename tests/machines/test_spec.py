@@ -75,6 +75,10 @@ def test_emulated_guests_get_the_cpu_without_cx16() -> None:
     assert value(words, "-accel") == "tcg,thread=single"
 
 
+def test_cpus_that_shall_run_at_the_same_time_have_a_thread_each() -> None:
+    assert value(arguments(replace(SPEC, parallel=True)), "-accel") == "tcg,thread=multi"
+
+
 @pytest.mark.parametrize(
     ("arch", "machine", "cpu", "threads", "console"),
     [

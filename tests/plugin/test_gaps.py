@@ -45,6 +45,12 @@ def test_a_gap_that_is_none_any_more_is_a_failure_of_the_manifest(
     assert results(pytester) == {THIS: "failed"}
 
 
+def test_a_gap_may_be_of_several_scenarios(run: Any, pytester: pytest.Pytester, fake_lab: FakeLab) -> None:
+    fake_lab.gaps = (gap(scenario=["test_other", "test_it"]),)
+    run(body(FAILS))
+    assert results(pytester) == {THIS: "gap"}
+
+
 def test_a_gap_of_a_call_is_one_of_every_scenario_about_it(
     run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
 ) -> None:

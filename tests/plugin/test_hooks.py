@@ -293,6 +293,32 @@ def test_machines_are_forked_but_for_what_says_so(run: Any, fake_lab: FakeLab) -
     assert fake_lab.forks.started == ["test_good"]
 
 
+def test_a_scenario_may_ask_for_cpus_that_run_at_the_same_time(run: Any, fake_lab: FakeLab) -> None:
+    racing = (
+        PASSING
+        + """
+@pytest.mark.parallel("two threads race")
+@echoes
+def test_racing(machine):
+    assert machine.run(["hello"]).text == "hello"
+"""
+    )
+    assert run(racing).ret == 0
+    assert fake_lab.forks.how == [{"parallel": False}, {"parallel": True}]
+
+
+def test_what_a_scenario_records_stands_in_its_result(run: Any, pytester: pytest.Pytester) -> None:
+    recording = """
+@echoes
+def test_recording(machine, record_property):
+    record_property("wrong", "3 of 20")
+    assert machine.run(["hello"]).text == "hello"
+"""
+    run(PASSING.partition("@echoes")[0] + recording)
+    (path,) = Path(pytester.path).glob("lab-bundles/*/results.jsonl")
+    assert json.loads(path.read_text())["recorded"] == {"wrong": "3 of 20"}
+
+
 def test_a_cell_whose_machine_cannot_be_made_ready_is_booted_and_the_run_says_so(run: Any, fake_lab: FakeLab) -> None:
     fake_lab.forks.error = NoTemplateError("no template of 6.12-amd64: it panicked")
     result = run(PASSING)

@@ -104,8 +104,10 @@ class FakeForks:
         self.lab = lab
         self.error: Exception | None = None
         self.started: list[str] = []
+        self.how: list[dict[str, bool]] = []
 
-    def start(self, _: object, name: str, made: Callable[[FakeMachine], None]) -> FakeMachine:
+    def start(self, _: object, name: str, made: Callable[[FakeMachine], None], **how: bool) -> FakeMachine:
+        self.how.append(how)
         self.started.append(name.rpartition("::")[2].partition("[")[0])
         if self.error:
             raise self.error
