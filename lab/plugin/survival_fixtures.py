@@ -1,0 +1,52 @@
+"""The fixtures of what a driver must survive: `conditions`, `memory`, `survives`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from lab.drivers.capture import Events
+from lab.drivers.deploy import Deployment
+from lab.evidence.bpftool import Bpftool
+from lab.machines.machine import Machine
+from lab.plugin.evidence_fixtures import PrintkFixture
+from lab.plugin.session import Scenario
+from lab.plugin.tape import Taped
+from lab.survival.conditions import Conditions
+from lab.survival.memory import MemoryOf
+from lab.survival.survivor import Survivor
+
+
+@pytest.fixture
+def conditions(deployment: Deployment, scenario: Scenario) -> Conditions:
+    """Conditions of the guest, each set and read back: `conditions.preemption("full")`, `conditions.cpu(1, on=False)`;
+    one that does not hold makes the scenario unsupported."""
+    return cast(Conditions, Taped(Conditions(deployment.machine), scenario.tape, "conditions"))
+
+
+@pytest.fixture
+def memory(deployment: Deployment, scenario: Scenario) -> MemoryOf:
+    """What the guest's kernel holds of memory: `memory.now()`, `memory.orphans(places)`."""
+    return cast(MemoryOf, Taped(MemoryOf(deployment.machine), scenario.tape, "memory"))
+
+
+@pytest.fixture
+def survives(  # noqa: PLR0913 - all that is asked
+    deployment: Deployment,
+    scenario: Scenario,
+    machine: Machine,
+    driver: Deployment,
+    events: Events,
+    memory: MemoryOf,
+    printk: PrintkFixture,
+) -> Survivor:
+    """`with survives(): ...`: behind the block the driver reports, the kernel has not complained, and taken out the
+    driver leaves nothing, no memory either."""
+
+    def run(words: tuple[str, ...], seconds: float) -> bytes:
+        # Without `lab exec`, as which `bpftool` would ask four times.
+        return deployment.machine.run(["bpftool", "-j", *words], check=False, deadline=seconds / deployment.machine.scaled(1.0)).stdout
+
+    bpftool = Taped(Bpftool(deployment.machine, run), scenario.tape, "bpftool")
+    return Survivor(machine, driver, events, cast(Bpftool, bpftool), memory, printk)
