@@ -42,7 +42,7 @@ Actor = Callable[..., dict[str, Any]]
 def scenario(request: pytest.FixtureRequest, cell: Cell) -> Scenario:
     """The running scenario, with its cell provisioned. For the lab's own fixtures."""
     session = request.config.stash[SESSION]
-    scenario = Scenario(request.node.nodeid, cell)
+    scenario = Scenario(request.node.nodeid, cell, wrong=session.wrong.get(cell, ""))
     request.node.stash[SCENARIO] = scenario
     scenario.prepared = session.prepare(cell)
     return scenario
