@@ -35,7 +35,12 @@ from lab.plugin.results import Results
 from lab.plugin.session import Scenario, Session
 
 # Fixtures that look into a guest from outside, and those of kernels for debugging.
-pytest_plugins = ("lab.plugin.debug_fixtures", "lab.plugin.fault_fixtures", "lab.plugin.race_fixtures", "lab.plugin.survival_fixtures")
+pytest_plugins = (
+    "lab.plugin.debug_fixtures",
+    "lab.plugin.fault_fixtures",
+    "lab.plugin.race_fixtures",
+    "lab.plugin.survival_fixtures",
+)
 
 __all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "profile", "scenario"]
 
