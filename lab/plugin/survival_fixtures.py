@@ -1,7 +1,8 @@
-"""The fixtures of what a driver must survive: `conditions`, `memory`, `survives`."""
+"""The fixtures of what a driver must survive: `conditions`, `memory`, `provoke`, `seed`, `survives`."""
 
 from __future__ import annotations
 
+import secrets
 from typing import cast
 
 import pytest
@@ -15,6 +16,7 @@ from lab.plugin.session import Scenario
 from lab.plugin.tape import Taped
 from lab.survival.conditions import Conditions
 from lab.survival.memory import MemoryOf
+from lab.survival.provoked import Provoked
 from lab.survival.survivor import Survivor
 
 
@@ -32,7 +34,19 @@ def memory(deployment: Deployment, scenario: Scenario) -> MemoryOf:
 
 
 @pytest.fixture
-def survives(  # noqa: PLR0913 - all that is asked
+def provoke(deployment: Deployment, scenario: Scenario) -> Provoked:
+    """Against its will: `provoke.kill_consumer()`, `.second_consumer()`, `.load_again()`, `.unload_now()`."""
+    return cast(Provoked, Taped(Provoked(deployment), scenario.tape, "provoke"))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, scenario: Scenario) -> int:
+    """What chance follows from in this scenario: another each time, or that of `--fuzz-seed`."""
+    return int(request.config.getoption("fuzz_seed") or secrets.randbelow(1 << 31) + 1)
+
+
+@pytest.fixture
+def survives(
     deployment: Deployment,
     scenario: Scenario,
     machine: Machine,
@@ -46,7 +60,8 @@ def survives(  # noqa: PLR0913 - all that is asked
 
     def run(words: tuple[str, ...], seconds: float) -> bytes:
         # Without `lab exec`, as which `bpftool` would ask four times.
-        return deployment.machine.run(["bpftool", "-j", *words], check=False, deadline=seconds / deployment.machine.scaled(1.0)).stdout
+        deadline = seconds / deployment.machine.scaled(1.0)
+        return deployment.machine.run(["bpftool", "-j", *words], check=False, deadline=deadline).stdout
 
     bpftool = Taped(Bpftool(deployment.machine, run), scenario.tape, "bpftool")
     return Survivor(machine, driver, events, cast(Bpftool, bpftool), memory, printk)

@@ -25,7 +25,9 @@ _NEEDED = ("MemTotal", "MemFree", "Buffers", "Cached", "AnonPages", "SReclaimabl
 # was in a module's first function, whose memory is given back when it has run.
 _AREA = re.compile(r"0x[0-9a-f]{6,16}-0x[0-9a-f]{6,16}\s+(\d{1,15}) 0x([0-9a-f]{6,16})(?: |$)", re.ASCII)
 # Where its code is and was: each section's beginning. How long they are is told of all together only.
-_PLACES = 'cd "/sys/module/$1" && cat coresize sections/.text && cat sections/.init.text sections/.exit.text 2>/dev/null'
+_PLACES = (
+    'cd "/sys/module/$1" && cat coresize sections/.text && cat sections/.init.text sections/.exit.text 2>/dev/null'
+)
 _FIRST = 1 << 16  # more than any module's first function has
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,16}", re.ASCII)
 _MAX_AREAS = 1000

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import pytest
 
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
 from lab.machines.machine import Machine
-from lab.scenario import missing, wrong
+from lab.plugin.fixtures import Actor
+from lab.plugin.profiles import Profile
+from lab.scenario import altered, answered, missing, wrong
 from lab.survival.conditions import Conditions
-from lab.survival.survivor import Survivor, survived
+from lab.survival.survivor import READ, Survivor, survived
 
+LEAKS = wrong("leak", word="memory left behind")
 ON_CPU_1 = {"type": "openat", "comm": "cat", "name": "/work/on-cpu-1"}
+# Thread 1's third open: scenarios/actors/preempted.c.
+THIRD = {"type": "openat", "comm": "preempted", "name": f"/work/t-1-2-{'x' * 85}"}
 
 
-@pytest.mark.controls(*survived(), missing(**ON_CPU_1), wrong("leak", word="memory left behind"))
+def name_of(thread: int, number: int) -> bytes:
+    """The path that scenarios/actors/preempted.c opens."""
+    return b"/work/t-%d-%d-" % (thread, number) + b"x" * ((37 * number + 11 * thread) % 211)
+
+
+@pytest.mark.parametrize("model", ["full", "none"])
+@pytest.mark.controls(*survived(), altered("name", **THIRD), missing(**THIRD), LEAKS)
+def test_events_are_whole_however_the_kernel_is_preempted(
+    survives: Survivor, events: Events, conditions: Conditions, actor: Actor, profile: Profile, model: str
+) -> None:
+    """Source: falcosecurity/libs#2719, falcosecurity/falco#3955: events of one CPU written over by a task that
+    preempted another, on 7.0."""
+    opens = profile.pick(smoke=50, default=200, full=5000)
+    with survives(f"preempted as {model}"):
+        conditions.preemption(model)
+        with events.capture() as seen:
+            did = actor("preempted", "4", str(opens))
+        ours = [event for event in seen.all(type="openat", pid=did["pid"]) if event.value("name") is not None]
+        wanted = {name_of(thread, number) for thread in range(did["threads"]) for number in range(opens)}
+        told: list[Any] = [event.value("name") for event in ours]
+        strange = [name for name in told if not name.startswith(b"/work/t-") and b"/" not in name[:1]]
+        assert not strange, f"events with a name that nobody opened: {strange[:3]}"
+        seen.one(**THIRD, pid=did["pid"], result=-errno.ENOENT)
+        lost = wanted - set(told)
+        assert not lost, f"{len(lost)} of {len(wanted)} openat with name never came: {sorted(lost)[:3]}"
+        torn = [name for name in told if name.startswith(b"/work/t-") and not whole(name)]
+        assert not torn, f"{len(torn)} openat have a name that is torn: {torn[:3]}"
+
+
+def whole(name: bytes) -> bool:
+    """Whether that is a path which the actor opened."""
+    _, thread, number, rest = name.split(b"-", 3)
+    return name_of(int(thread), int(number)) == name and not rest.strip(b"x")
+
+
+@pytest.mark.controls(*survived(), missing(**ON_CPU_1), LEAKS)
 def test_a_cpu_goes_and_comes_back(
     survives: Survivor, machine: Machine, driver: Deployment, events: Events, conditions: Conditions
 ) -> None:
@@ -26,3 +69,47 @@ def test_a_cpu_goes_and_comes_back(
         with events.capture() as seen:
             machine.run(["taskset", "-c", "1", "cat", "/work/on-cpu-1"], check=False)
         seen.one(**ON_CPU_1)
+
+
+@pytest.mark.controls(answered("driver.consumer_fault", "it was seen to go", word="consumer ended"), missing(**READ))
+def test_its_consumer_goes_on_when_a_cpu_goes_and_comes_back(
+    machine: Machine, driver: Deployment, events: Events, conditions: Conditions
+) -> None:
+    events.begin()
+    conditions.cpu(1, on=False)
+    machine.run(["cat", "/etc/hostname"])
+    conditions.cpu(1, on=True)
+    machine.run(["cat", "/etc/hostname"])
+    fault = driver.consumer_fault()
+    assert not fault, f"its consumer ended: {fault}"
+    with events.capture() as seen:
+        machine.run(["cat", "/etc/hostname"])
+    seen.one(**READ)
+
+
+@pytest.mark.controls(*survived(), LEAKS)
+def test_it_is_loaded_without_tracefs(survives: Survivor, driver: Deployment, conditions: Conditions) -> None:
+    """Source: falcosecurity/falco#3726, #3961: without tracefs a part of the modern probe was not attached."""
+    with survives():
+        driver.unload()
+        conditions.without_tracefs()
+        survives.demand_loads("without tracefs")
+
+
+@pytest.mark.controls(*survived(), LEAKS)
+def test_a_kernel_that_is_locked_down_lets_it_go_on(survives: Survivor, conditions: Conditions) -> None:
+    """Source: kernel_lockdown(7): integrity forbids to load an unsigned module, and no more."""
+    with survives():
+        conditions.lockdown("integrity")
+
+
+@pytest.mark.controls(*survived(), LEAKS)
+def test_the_clock_is_set_back_a_day(survives: Survivor, conditions: Conditions) -> None:
+    with survives():
+        conditions.clock_back(86400)
+
+
+@pytest.mark.controls(*survived(), LEAKS)
+def test_the_machine_sleeps_and_wakes(survives: Survivor, conditions: Conditions) -> None:
+    with survives():
+        conditions.suspend("s2idle")
