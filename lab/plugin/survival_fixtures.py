@@ -40,7 +40,7 @@ def provoke(deployment: Deployment, scenario: Scenario) -> Provoked:
 
 
 @pytest.fixture
-def seed(request: pytest.FixtureRequest, scenario: Scenario) -> int:
+def seed(request: pytest.FixtureRequest) -> int:
     """What chance follows from in this scenario: another each time, or that of `--fuzz-seed`."""
     return int(request.config.getoption("fuzz_seed") or secrets.randbelow(1 << 31) + 1)
 

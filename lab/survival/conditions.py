@@ -51,6 +51,7 @@ echo "$2" >pids.max || exit
 printf '%s %s\\n' "$(cat pids.max)" "$(cat memory.max 2>/dev/null || echo max)"
 """
 _CGROUPS = "/sys/fs/cgroup"
+_CHECKED = "grep -qw kasan_report /proc/kallsyms && echo checked"
 # Without them a guest refuses threads that its memory has room for.
 _THREADS = """
 echo "$1" >/proc/sys/kernel/threads-max && echo "$1" >/proc/sys/kernel/pid_max
@@ -119,6 +120,11 @@ class Conditions:
         if said != wanted:
             raise UnsupportedError(f"no cgroup bounds tasks and memory here: {' '.join(said) or 'there is no cgroup2'}")
         return f"{_CGROUPS}/{name}"
+
+    def checked_memory(self) -> None:
+        """The kernel checks each access of memory (KASAN)."""
+        if self._said(_CHECKED).strip() != "checked":
+            raise UnsupportedError("the kernel has no KASAN; build:6.12+kasan has it", hint="--kernel build:6.12+kasan")
 
     def allow_tasks(self, count: int) -> None:
         """Let there be that many tasks at once."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lab.drivers.deploy import Deployment, filled
 from lab.errors import ConsumerError, UnsupportedError
+from lab.evidence.faults import KERNEL
 
 _PORT = "/dev/virtio-ports/lab.events"
 _PID = "/run/lab/consumer.pid"
@@ -37,6 +38,20 @@ wait "$pid"
 echo "status $?"
 grep -v '^[[:space:]]*$' second.err | tail -c 2000
 rm -f second.out second.err
+"""
+_NO_FAULTS = 99
+# $1 is which allocation fails of those that the command makes from its exec on, page by page too; the rest the command.
+_FAILING = f"""
+[ -e /proc/self/fail-nth ] || exit {_NO_FAULTS}
+for kind in failslab fail_page_alloc; do
+	cd "/sys/kernel/debug/$kind" || exit {_NO_FAULTS}
+	echo N >ignore-gfp-wait && echo 0 >verbose || exit {_NO_FAULTS}
+done
+[ -e ignore-gfp-highmem ] && echo N >ignore-gfp-highmem
+[ -e min-order ] && echo 0 >min-order
+nth=$1
+shift
+echo "$nth" >/proc/self/fail-nth && exec "$@"
 """
 _REFERENCES = 'cat "/sys/module/$1/refcnt" && exec rmmod "$1"'
 
@@ -96,6 +111,15 @@ class Provoked:
         self._demand_module()
         argv = filled(self._deployment.build, self._deployment.mode.load[0])
         done = self._machine.run(argv, check=False)
+        return Came(done.status, (done.stdout + done.stderr).decode(errors="replace").strip())
+
+    def load_failing(self, nth: int) -> Came:
+        """Load the module while the nth allocation that this needs fails. UnsupportedError where none can."""
+        self._demand_module()
+        argv = filled(self._deployment.build, self._deployment.mode.load[0])
+        done = self._machine.run(["sh", "-c", _FAILING, "sh", str(nth), *argv], check=False, deadline=_DEADLINE)
+        if done.status == _NO_FAULTS:
+            raise UnsupportedError(f"the kernel lets no allocation fail; {KERNEL} does", hint=f"--kernel {KERNEL}")
         return Came(done.status, (done.stdout + done.stderr).decode(errors="replace").strip())
 
     def unload_now(self) -> Came:

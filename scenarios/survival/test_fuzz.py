@@ -26,7 +26,7 @@ ONCE = 5000  # calls of one run, which has to end within a command's time
 def test_calls_by_chance_are_no_harm(
     survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile, seed: int
 ) -> None:
-    calls = profile.pick(smoke=500, default=4000, full=1_000_000)
+    calls = profile.pick(smoke=500, default=5000, full=1_000_000)
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
         group = conditions.cgroup("fuzz", pids=64, memory_mib=192)
         made = 0

@@ -1,4 +1,4 @@
-"""What a driver must survive of the machine's other programs: those that take all memory, all processes, all threads."""
+"""What a driver must survive of other programs: those that take all memory, all processes, all threads."""
 
 from __future__ import annotations
 
