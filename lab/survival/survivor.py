@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
@@ -17,6 +17,7 @@ from lab.survival.memory import MemoryOf
 
 if TYPE_CHECKING:
     from lab.plugin.evidence_fixtures import PrintkFixture
+    from lab.scenario import Control
 
 # What is looked for in a driver's reports when it is asked whether it still does.
 READ = {"type": "openat", "comm": "cat", "name": "/etc/hostname"}
@@ -96,7 +97,7 @@ def _told(how: str) -> Iterator[None]:
         raise
 
 
-def survived() -> tuple[Any, ...]:
+def survived() -> tuple[Control, ...]:
     """The controls of whatever `survives` demands."""
     from lab.scenario import altered, answered, logged, missing  # noqa: PLC0415 - scenario imports evidence
 

@@ -21,6 +21,7 @@ OPEN = Event(
     cpu=0,
     tid=7,
     pid=7,
+    ppid=1,
     comm=b"cat",
     exe=b"/usr/bin/cat",
     type="openat",
