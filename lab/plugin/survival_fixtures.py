@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,12 +13,14 @@ from lab.drivers.deploy import Deployment
 from lab.evidence.bpftool import Bpftool
 from lab.machines.machine import Machine
 from lab.plugin.evidence_fixtures import PrintkFixture
+from lab.plugin.fixtures import SESSION
 from lab.plugin.session import Scenario
 from lab.plugin.tape import Taped
 from lab.survival.conditions import Conditions
 from lab.survival.memory import MemoryOf
 from lab.survival.provoked import Provoked
 from lab.survival.survivor import Survivor
+from lab.survival.trinity import Trinity, program
 
 
 @pytest.fixture
@@ -37,6 +40,17 @@ def memory(deployment: Deployment, scenario: Scenario) -> MemoryOf:
 def provoke(deployment: Deployment, scenario: Scenario) -> Provoked:
     """Against its will: `provoke.kill_consumer()`, `.second_consumer()`, `.load_again()`, `.unload_now()`."""
     return cast(Provoked, Taped(Provoked(deployment), scenario.tape, "provoke"))
+
+
+@pytest.fixture
+def trinity(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenario) -> Trinity:
+    """Debian's fuzzer of system calls: `trinity.run(seed, calls, group)`."""
+    lab, machine = request.config.stash[SESSION].lab, deployment.machine
+
+    def fetch() -> Path:
+        return program(machine.spec.arch, lab.store, lab.settings, lab.notice)
+
+    return cast(Trinity, Taped(Trinity(machine, fetch), scenario.tape, "trinity"))
 
 
 @pytest.fixture

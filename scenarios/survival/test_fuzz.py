@@ -12,6 +12,7 @@ from lab.plugin.profiles import Profile
 from lab.scenario import answered, wrong
 from lab.survival.conditions import Conditions
 from lab.survival.survivor import Survivor, survived
+from lab.survival.trinity import Ran, Trinity
 
 IDLE = {"seed": 1, "calls": 0, "rounds": 1, "died": 1, "hung": 0, "entries": {"syscall": 0}}
 ONCE = 5000  # calls of one run, which has to end within a command's time
@@ -37,3 +38,17 @@ def test_calls_by_chance_are_no_harm(
             assert done["calls"] > 100, f"no more calls were made than {done}"
             assert calls < ONCE or not idle, f"by no {', '.join(idle)} calls were made: {done}"
         assert made >= calls // 2, f"of {calls} calls were made {made} (seed {seed})"
+
+
+@pytest.mark.profile("full")
+@pytest.mark.controls(*survived(), answered("trinity.run", Ran(0, 0, 0), word="no calls"))
+def test_trinity_is_no_harm(survives: Survivor, conditions: Conditions, trinity: Trinity, seed: int) -> None:
+    """Its calls follow from the seed and from time, so that the same seed need not make the same of them."""
+    with survives(f"the same again: --fuzz-seed {seed}", slack=32768):
+        group = conditions.cgroup("trinity", pids=64, memory_mib=256)
+        made = 0
+        for number in range(5):
+            ran = trinity.run(seed + number, 4000, group)
+            assert ran.calls > 0, f"no calls were made: {ran}"
+            made += ran.calls
+        assert made >= 2000, f"{made} calls were made"
