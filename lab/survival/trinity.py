@@ -20,8 +20,8 @@ _PLACE = "/run/lab/trinity"
 _NOBODY = "65534"
 _MORE = 20.0  # seconds on hardware, over those that it is given
 _RAN = re.compile(r"Ran (\d{1,12}) syscalls\. Successes: (\d{1,12})\s+Failures: (\d{1,12})")
-# $1 is the cgroup, $2 the seconds, the rest the command. It makes files where it is. Its messages and mounts go with it,
-# and who is left of it is killed.
+# $1 is the cgroup, $2 the seconds, the rest the command. It makes files where it is; its mounts go with it, and who is
+# left of it is killed.
 _RUN = """
 group=$1 seconds=$2
 shift 2
