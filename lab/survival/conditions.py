@@ -28,7 +28,7 @@ for place in /sys/kernel/debug/tracing /sys/kernel/debug /sys/kernel/tracing; do
 	umount -l "$place" 2>/dev/null
 done
 grep -E " (tracefs|debugfs) " /proc/mounts
-ls /sys/kernel/tracing /sys/kernel/debug
+for place in /sys/kernel/tracing /sys/kernel/debug; do ls -A "$place"; done
 """
 _CLOCK = 'before=$(date +%s); date -s "@$((before - $1))" >/dev/null || exit; echo "$before $(date +%s)"'
 # The alarm goes off while it sleeps: $2 seconds of its clock after it was set.

@@ -55,9 +55,12 @@ class Survivor:
             assert grown <= slack, f"memory left behind: {grown} KiB more than before; {before}, then {after}"  # noqa: S101
 
     def demand_reports(self) -> None:
-        """The driver reports an open as it is."""
-        with self.events.capture() as seen:
-            self.machine.run(["cat", "/etc/hostname"])
+        """The driver reports an open as it is. A consumer that ended or fell silent is the driver's failure here."""
+        try:
+            with self.events.capture() as seen:
+                self.machine.run(["cat", "/etc/hostname"])
+        except ConsumerError as error:
+            raise AssertionError(f"it no longer reports: {error.what}") from error
         opened = seen.one(**READ)
         assert opened.result is not None, "the result of an open is not told"  # noqa: S101
         assert opened.result >= 0, f"result {opened.result} of an open that succeeded"  # noqa: S101

@@ -72,9 +72,21 @@ static void round_of_calls(void)
 		waitpid(child, &status, 0);
 }
 
+/* Whoever started it waits until nobody holds its output any more. */
+static void be_quiet(void)
+{
+	int null = open("/dev/null", O_RDWR), i;
+
+	for (i = 0; i < 3 && null >= 0; i++)
+		dup2(null, i);
+	if (null > 2)
+		close(null);
+}
+
 static void work(unsigned long *rounds)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	be_quiet();
 	for (;;) {
 		round_of_calls();
 		__atomic_add_fetch(rounds, 1, __ATOMIC_RELAXED);
@@ -108,7 +120,7 @@ static int lead(long workers)
 static int start(const char *word)
 {
 	long workers = strtol(word, NULL, 10);
-	int null, i, status;
+	int status;
 	pid_t child;
 
 	if (workers < 1 || workers > MOST_WORKERS) {
@@ -130,9 +142,7 @@ static int start(const char *word)
 	status = lead(workers);
 	if (status)
 		_exit(status);
-	null = open("/dev/null", O_RDWR);
-	for (i = 0; i < 3 && null >= 0; i++)
-		dup2(null, i);
+	be_quiet();
 	raise(SIGSTOP);
 	for (;;)
 		pause();
