@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
+from lab.survival.sleep import slept
 
 _DEADLINE = 20.0  # seconds on hardware; a CPU that goes takes its time
-_SLEEP_DEADLINE = 40.0
 # A guest that has no such model refuses the write: what it says then is what it has.
 _PREEMPT = 'cd /sys/kernel/debug/sched && echo "$1" >preempt; cat preempt'
 _CPUS = "cat /sys/devices/system/cpu/online"
@@ -31,17 +31,6 @@ grep -E " (tracefs|debugfs) " /proc/mounts
 for place in /sys/kernel/tracing /sys/kernel/debug; do ls -A "$place"; done
 """
 _CLOCK = 'before=$(date +%s); date -s "@$((before - $1))" >/dev/null || exit; echo "$before $(date +%s)"'
-# The alarm goes off while it sleeps: $2 seconds of its clock after it was set.
-_SUSPEND = """
-grep -qw "$1" /sys/power/mem_sleep || { echo "it knows $(cat /sys/power/mem_sleep)"; exit 1; }
-echo "$1" >/sys/power/mem_sleep && grep -qF "[$1]" /sys/power/mem_sleep || exit
-[ -e /sys/class/rtc/rtc0/wakealarm ] || { echo "it has no clock that wakes it"; exit 1; }
-count=$(cat /sys/power/suspend_stats/success 2>/dev/null || echo 0)
-echo 0 >/sys/class/rtc/rtc0/wakealarm
-echo "+$2" >/sys/class/rtc/rtc0/wakealarm || exit
-echo mem >/sys/power/state || exit
-echo "slept $(($(cat /sys/power/suspend_stats/success) - count))"
-"""
 _CGROUP = """
 cd /sys/fs/cgroup || exit
 for word in pids memory; do grep -qw "$word" cgroup.controllers && echo "+$word" >cgroup.subtree_control; done
@@ -107,11 +96,11 @@ class Conditions:
             raise UnsupportedError("the guest's clock cannot be set back")
         return int(words[1])
 
-    def suspend(self, how: str = "s2idle", seconds: int = 2) -> None:
-        """Let the guest sleep (a word of /sys/power/mem_sleep) until its clock wakes it."""
-        said = self._said(_SUSPEND, how, str(seconds), deadline=_SLEEP_DEADLINE).strip()
+    def suspend(self, how: str) -> None:
+        """Let the guest sleep (a word of /sys/power/mem_sleep) and wake it from outside."""
+        said = slept(self._machine, how)
         if said != "slept 1":
-            raise UnsupportedError(f"the guest does not sleep ({how}): {said or 'it has no /sys/power/mem_sleep'}")
+            raise UnsupportedError(f"the guest does not sleep ({how}): {said}")
 
     def cgroup(self, name: str, *, pids: int, memory_mib: int = 0) -> str:
         """Make a cgroup that bounds tasks, and memory where the kernel can; returns its folder in the guest."""

@@ -18,9 +18,24 @@ for again in 1 2; do
 	[ -e /proc/sys/vm/compact_memory ] && echo 1 >/proc/sys/vm/compact_memory
 done
 cat /proc/meminfo
+grep -m 1 KernelPageSize: /proc/self/smaps
+cat /proc/zoneinfo
 """
 _ROW = re.compile(r"(\w{1,32}(?:\(\w{1,16}\))?):\s+(\d{1,15}) kB", re.ASCII)
-_NEEDED = ("MemTotal", "MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable", "Slab", "VmallocUsed")
+# Free pages that a CPU keeps for itself are not among the free ones of meminfo. After a program with much memory they
+# are many.
+_KEPT = re.compile(r"^ +count: +(\d{1,12})$", re.ASCII | re.MULTILINE)
+_NEEDED = (
+    "MemTotal",
+    "MemFree",
+    "Buffers",
+    "Cached",
+    "AnonPages",
+    "SReclaimable",
+    "Slab",
+    "VmallocUsed",
+    "KernelPageSize",
+)
 # 0x...-0x...   SIZE CALLER ...: a caller of a module that is gone is an address, no function any more. So is one that
 # was in a module's first function, whose memory is given back when it has run.
 _AREA = re.compile(r"0x[0-9a-f]{6,16}-0x[0-9a-f]{6,16}\s+(\d{1,15}) 0x([0-9a-f]{6,16})(?: |$)", re.ASCII)
@@ -90,12 +105,13 @@ class MemoryOf:
 
 
 def read_meminfo(text: str) -> Memory:
-    """The figures in /proc/meminfo; LabError when one is missing."""
+    """The figures in /proc/meminfo, with a page's size and /proc/zoneinfo behind it; LabError when one is missing."""
     rows = {name: int(number) for name, number in _ROW.findall(text)}
     missing = [name for name in _NEEDED if name not in rows]
     if missing:
         raise LabError(f"the guest's /proc/meminfo does not tell {', '.join(missing)}")
-    users = sum(rows[name] for name in ("MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"))
+    kept = sum(int(count) for count in _KEPT.findall(text)) * rows["KernelPageSize"]
+    users = kept + sum(rows[name] for name in ("MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"))
     return Memory(kernel=rows["MemTotal"] - users, slab=rows["Slab"], vmalloc=rows["VmallocUsed"])
 
 

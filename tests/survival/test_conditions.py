@@ -19,7 +19,6 @@ def test_what_holds_is_returned() -> None:
     assert Conditions(saying("16 50331648\n")).cgroup("x", pids=16, memory_mib=48) == "/sys/fs/cgroup/x"
     assert Conditions(saying("64 max\n")).cgroup("x", pids=64) == "/sys/fs/cgroup/x"
     Conditions(saying("")).without_tracefs()
-    Conditions(saying("slept 1\n")).suspend()
     Conditions(saying("100\n100\n")).allow_tasks(100)
     Conditions(saying("checked\n")).checked_memory()
 
@@ -35,8 +34,6 @@ def test_what_holds_is_returned() -> None:
         ("tracefs /sys/kernel/tracing tracefs rw 0 0\n", "tracefs is still there", lambda on: on.without_tracefs()),
         ("1000000000 1000000001\n", "clock", lambda on: on.clock_back(86400)),
         ("", "clock", lambda on: on.clock_back(86400)),
-        ("it knows [deep]\n", "it knows [deep]", lambda on: on.suspend()),
-        ("slept 0\n", "slept 0", lambda on: on.suspend()),
         ("16 max\n", "no cgroup bounds", lambda on: on.cgroup("x", pids=16, memory_mib=48)),
         ("", "there is no cgroup2", lambda on: on.cgroup("x", pids=16)),
         ("6144\n32768\n", "does not allow", lambda on: on.allow_tasks(20000)),
