@@ -16,6 +16,7 @@ from lab.plugin.fixtures import Actor
 from lab.plugin.profiles import Profile
 from lab.scenario import altered, answered, missing, wrong
 from lab.survival.conditions import Conditions
+from lab.survival.provoked import Came, Provoked
 from lab.survival.survivor import READ, Survivor, survived
 
 LEAKS = wrong("leak", word="memory left behind")
@@ -119,6 +120,22 @@ def test_a_kernel_that_is_locked_down_lets_it_go_on(survives: Survivor, conditio
     """Source: kernel_lockdown(7): integrity forbids to load an unsigned module, and no more."""
     with survives():
         conditions.lockdown("integrity")
+
+
+@pytest.mark.controls(
+    answered("provoke.load_again", Came(0, ""), word="it was loaded"),
+    answered("driver.loaded", True, word="still loaded"),
+    answered("bpftool.left_behind", "a program", word="a program"),
+)
+def test_a_module_that_a_locked_down_kernel_refuses_leaves_nothing(
+    survives: Survivor, driver: Deployment, conditions: Conditions, provoke: Provoked
+) -> None:
+    driver.unload()
+    conditions.lockdown("integrity")
+    came = provoke.load_again()
+    assert came.status, "it was loaded, though no unsigned module may be"
+    assert "not permitted" in came.said, f"what loads it says: {came.said}"
+    survives.demand_gone()
 
 
 @pytest.mark.controls(*survived(), LEAKS)
