@@ -7,8 +7,8 @@ import time
 from lab import arches
 from lab.machines.machine import Machine
 
-# QEMU wakes a machine that suspended to memory. From s2idle, where it only does nothing, an interrupt would have to wake
-# it that the kernel lets through: the clock's alarm and the power button were tried on 6.12, and it slept on.
+# QEMU wakes a machine that suspended to memory. From s2idle, where it only does nothing, an interrupt must wake it that
+# its kernel lets through: the clock's alarm and the power button were tried on 6.12, and it slept on.
 _WAKES = {"deep": "system_wakeup"}
 _ASLEEP, _AWAKE = b"Suspending console(s)", b"PM: suspend exit"
 _DEADLINE = 20.0  # seconds on hardware, to fall asleep and to wake up
@@ -19,7 +19,8 @@ exec >"$2.part" 2>&1 </dev/null
 grep -qw "$1" /sys/power/mem_sleep || { echo "it knows $(cat /sys/power/mem_sleep)"; mv "$2.part" "$2"; exit; }
 count() { grep -s "^success" /sys/kernel/debug/suspend_stats | tr -dc 0-9 || cat /sys/power/suspend_stats/success; }
 before=$(count)
-echo "$1" >/sys/power/mem_sleep && grep -qF "[$1]" /sys/power/mem_sleep && echo mem >/sys/power/state && echo "slept $(($(count) - before))"
+echo "$1" >/sys/power/mem_sleep && grep -qF "[$1]" /sys/power/mem_sleep &&
+	echo mem >/sys/power/state && echo "slept $(($(count) - before))"
 mv "$2.part" "$2"
 """
 _RESULT = 'while [ ! -e "$1" ]; do sleep 0.1; done; cat "$1"; rm "$1"'
