@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from lab.errors import LabError
 from lab.machines.machine import Machine
 
 _DEADLINE = 20.0  # seconds on hardware
-# What can be given back is given back first, or a cache would pass for a leak. Twice: what the first pass frees, frees
-# more (slabs after their objects).
+_GONE_DEADLINE = 3.0
 _MEMINFO = """
-for again in 1 2; do
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	[ -e /proc/sys/vm/compact_memory ] && echo 1 >/proc/sys/vm/compact_memory
-done
 cat /proc/meminfo
 grep -m 1 KernelPageSize: /proc/self/smaps
 cat /proc/zoneinfo
@@ -89,8 +84,16 @@ class MemoryOf:
         self._machine = machine
 
     def now(self) -> Memory:
-        """What the kernel holds, when everything was given back that can be."""
+        """What the kernel holds."""
         return read_meminfo(self._machine.run(["sh", "-c", _MEMINFO], deadline=_DEADLINE).text)
+
+    def at_most(self, kernel: int) -> Memory:
+        """What the kernel holds when it is no more than that (KiB). What nobody uses is freed a little later: this
+        looks again for up to 3 s on hardware while it is more, and has caches dropped."""
+        end = time.monotonic() + self._machine.scaled(_GONE_DEADLINE)
+        while (held := self.now()).kernel > kernel and time.monotonic() < end:
+            self._machine.run(["sh", "-c", "echo 3 >/proc/sys/vm/drop_caches"], deadline=_DEADLINE)
+        return held
 
     def places(self, module: str) -> Places:
         """Where that module's code is; nowhere when it is not loaded, or is none."""

@@ -50,7 +50,7 @@ class Survivor:
             self.demand_gone()
             left = self.memory.orphans(places)
             assert not left, f"memory left behind: {', '.join(map(str, left))}"  # noqa: S101 - as a scenario's
-            after = self.memory.now()
+            after = self.memory.at_most(before.kernel + slack)
             grown = after.kernel - before.kernel
             assert grown <= slack, f"memory left behind: {grown} KiB more than before; {before}, then {after}"  # noqa: S101
 

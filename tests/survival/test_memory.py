@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lab.errors import LabError
-from lab.survival.memory import Orphan, Places, read_meminfo, read_orphans, read_places
+from lab.survival.memory import MemoryOf, Orphan, Places, read_meminfo, read_orphans, read_places
+from tests.survival.stubs import saying
 
 MEMINFO = """MemTotal:         700000 kB
 MemFree:          500000 kB
@@ -45,6 +46,13 @@ def test_the_kernels_memory_is_what_nobody_else_has() -> None:
 def test_a_guest_that_does_not_tell_is_an_error() -> None:
     with pytest.raises(LabError, match="does not tell Slab"):
         read_meminfo(MEMINFO.replace("Slab:", "Slob:"))
+
+
+def test_what_is_given_back_later_is_waited_for() -> None:
+    much = MEMINFO.replace("500000", "400000")
+    assert MemoryOf(saying(much, "", much, "", MEMINFO)).at_most(70000).kernel == 68000
+    now = MemoryOf(saying(much)).now()
+    assert now.kernel == 168000
 
 
 def test_an_orphan_is_what_was_taken_where_the_module_was() -> None:

@@ -39,7 +39,6 @@ class Guest:
         self.unloaded = 0
 
     def survivor(self) -> Survivor:
-        figures = iter([1000, self.told["after"]])
         driver = SimpleNamespace(
             mode=SimpleNamespace(module="tap"),
             unload=self._unload,
@@ -52,7 +51,8 @@ class Guest:
             "events": SimpleNamespace(capture=self._capture, begin=lambda: None),
             "bpftool": SimpleNamespace(left_behind=lambda: self.told["left"]),
             "memory": SimpleNamespace(
-                now=lambda: Memory(next(figures), 0, 0),
+                now=lambda: Memory(1000, 0, 0),
+                at_most=lambda _: Memory(self.told["after"], 0, 0),
                 places=lambda *_: Places(),
                 orphans=lambda *_: self.told["orphans"],
             ),
