@@ -18,6 +18,14 @@ IDLE = {"seed": 1, "calls": 0, "rounds": 1, "died": 1, "hung": 0, "entries": {"s
 ONCE = 5000  # calls of one run, which has to end within a command's time
 
 
+@pytest.mark.controls(*survived(), answered("actor.call", {"calls": 9, "refused": 8, "died": 1}, word="died"))
+def test_calls_by_numbers_that_no_table_has_are_no_harm(survives: Survivor, actor: Actor) -> None:
+    with survives():
+        did = actor("call_numbers")
+        assert not did["died"], f"{did['died']} processes died of a call that there is not: {did}"
+        assert did["refused"] == did["calls"], f"not all were refused: {did}"
+
+
 @pytest.mark.controls(
     *survived(),
     answered("actor.call", IDLE, word="calls were made"),
