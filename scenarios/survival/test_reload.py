@@ -41,8 +41,8 @@ def test_loaded_unloaded_and_loaded_again_the_driver_works_and_the_kernel_log_is
 def test_loaded_and_unloaded_under_load_it_works_and_leaves_nothing(
     survives: Survivor, driver: Deployment, actor: Actor, profile: Profile
 ) -> None:
-    cycles = profile.pick(smoke=1, default=1 if driver.mode.loads_itself else 4, full=100)
-    load = actor("busy", "start", "4")
+    cycles = profile.pick(smoke=1, default=1 if driver.mode.loads_itself else 2, full=100)
+    load = actor("busy", "start", "2")
     with survives(f"cycles: {cycles}"):
         for _ in range(cycles):
             driver.unload()
