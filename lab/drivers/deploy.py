@@ -165,6 +165,10 @@ class Deployment:
         self._consuming = False
         return self.adapter.counters(self._ask(_STOP, "did not end when it was interrupted", _NO_END))
 
+    def consumer_gone(self) -> None:
+        """Whoever killed the consumer says so: the next one is started anew."""
+        self._consuming = False
+
     def counters(self) -> Counters | None:
         """What the driver has counted until now, where its consumer can tell and go on; None where it cannot."""
         if self.consumer.counters == "at-end":

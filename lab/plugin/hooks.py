@@ -41,6 +41,7 @@ pytest_plugins = (
     "lab.plugin.race_fixtures",
     "lab.plugin.call_fixtures",
     "lab.plugin.trial_fixtures",
+    "lab.plugin.survival_fixtures",
 )
 
 __all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "profile", "scenario"]

@@ -59,6 +59,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--bundle-dir", type=Path, default=Path("lab-bundles"), metavar="DIR", help="where evidence of failures goes"
     )
     group.addoption(
+        "--fuzz-seed",
+        type=int,
+        metavar="N",
+        help="what chance follows from, in scenarios that have any: as a failure says",
+    )
+    group.addoption(
         "--keep-on-failure",
         action="store_true",
         help="machines of failed scenarios stay, 4 at most; pytest then waits at its end until `lab keep stop`",

@@ -66,7 +66,7 @@ def test_the_calls_that_the_issue_asks_for_are_typed() -> None:
 def test_every_mode_has_the_wrong_builds_that_it_can_have() -> None:
     modes = read_manifest(tap.FOLDER / "driver.toml").modes
     shared = {"exit-only", "silent-drop", "result", "no-compat", "no-vfork", "path-length"}
-    assert set(modes["kmod"].options) == shared | {"leak", "sleep", "oops"}
+    assert set(modes["kmod"].options) == shared | {"leak", "per-cpu", "sleep", "oops"}
     assert set(modes["bpf"].options) == set(modes["modern-bpf"].options) == shared
     assert find_driver("tap+exit-only:bpf").defines == ("-DTAP_WRONG_EXIT_ONLY",)
 
