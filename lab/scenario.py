@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from lab.drivers.event import FIELDS, Event, Value
 from lab.drivers.expect import differences, show_expected
 from lab.evidence.printk import Record
 
-__all__ = ["Control", "altered", "answered", "logged", "missing"]
+__all__ = ["Control", "Wrong", "added", "altered", "answered", "logged", "missing", "wrong"]
 
 
 class Control(Protocol):
@@ -65,6 +65,39 @@ class _OnEvents:
 
 
 @dataclass(frozen=True)
+class _OnCapture:
+    """A control on a capture as a whole."""
+
+    label: str
+    change: Callable[[Capture], Capture]
+    names: Callable[[str], bool]
+
+    def alter(self, method: str, result: Any) -> Any:
+        return self.change(result) if method == "events.capture" and isinstance(result, Capture) else result
+
+    def named_in(self, message: str) -> bool:
+        return self.names(message)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A control by a driver that is built wrong; on a recording it alters nothing."""
+
+    option: str
+    word: str
+
+    @property
+    def label(self) -> str:
+        return f"driver built wrong: {self.option}"
+
+    def alter(self, method: str, result: Any) -> Any:  # noqa: ARG002 - the driver is what is altered
+        return result
+
+    def named_in(self, message: str) -> bool:
+        return self.word in message
+
+
+@dataclass(frozen=True)
 class _OnAnswers:
     """A control on what a fixture's method answers."""
 
@@ -103,6 +136,25 @@ def missing(**which: Any) -> Control:
     return _OnEvents(f"{_words(which)} missing", which, names, lambda _: None)
 
 
+def added(**fields: Any) -> Control:
+    """One event more came, with these fields and parameters: for what must not be reported. The failure must name its
+    type."""
+    kind = str(fields["type"])
+
+    def alter(capture: Capture) -> Capture:
+        if not capture.events:
+            return capture
+        return dataclasses.replace(capture, events=(*capture.events, _like(capture.events[-1], fields)))
+
+    return _OnCapture(f"{_words(fields)} added", alter, lambda message: _has_word(kind, message.partition("\n")[0]))
+
+
+def wrong(option: str, *, word: str) -> Control:
+    """A live control, of `--controls`: with the driver built wrong by that option of its manifest, the scenario's own
+    assertion (or the kernel's complaint) fails, and says `word`."""
+    return Wrong(option, word)
+
+
 def logged(line: str) -> Control:
     """The kernel log holds one line more."""
     # Without a time, so that it is behind every moment that a scenario asks for (`printk.since`).
@@ -133,6 +185,14 @@ def another(value: Value) -> Value:
         case tuple():
             return (*value, b"~altered")
     return b"~altered"
+
+
+def _like(event: Event, fields: Mapping[str, Any]) -> Event:
+    """An event with those fields and parameters, and what else it needs from another one."""
+    values = {name: value.encode() if isinstance(value, str) else value for name, value in fields.items()}
+    own: dict[str, Any] = {name: value for name, value in values.items() if name in FIELDS}
+    params = {name: value for name, value in values.items() if name not in FIELDS}
+    return dataclasses.replace(event, **{**own, "type": fields["type"], "params": params})
 
 
 def _tells_of(field: str, message: str) -> bool:

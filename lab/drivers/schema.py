@@ -111,16 +111,24 @@ class Option(BaseModel):
         return self
 
 
+OneOrMore = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+
+
 class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name), of every scenario that is about
     that system call or event (or one of several), of that scenario about that call, or to build at all, with that text
     among the compiler's errors; on those kernels and architectures, or on all. A scenario must fail with the text
-    `says`, if there is one."""
+    `says`, if there is one.
+
+    With `variant` or `param` it is of these variants and parameters of a scenario's calls alone (lab/calls): each of
+    them must be reported wrong, and all others right."""
 
     model_config = _STRICT
 
     scenario: str = ""
-    event: Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)] = ()
+    event: OneOrMore = ()
+    variant: OneOrMore = ()
+    param: OneOrMore = ()
     build: str = ""
     says: str = ""
     why: str = Field(min_length=1)
@@ -134,12 +142,19 @@ class Gap(BaseModel):
             raise ValueError("a gap is of a scenario, of an event or both, or it is of the build")
         if self.build and self.says:
             raise ValueError("says is of a scenario's failure; build itself is the text of the compiler's")
+        if self.narrow and (self.build or self.says):
+            raise ValueError("variant and param say what is wrong of a scenario's calls: neither build nor says")
         if self.kernels:
             try:
                 parse_several(self.kernels)
             except RequestError as error:
                 raise ValueError(error.what) from error
         return self
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it is of some variants or parameters alone."""
+        return bool(self.variant or self.param)
 
     @property
     def text(self) -> str:
@@ -163,6 +178,7 @@ class Mode(BaseModel):
     needs_config: tuple[str, ...] = ()
     minimum_kernel: Mapping[str, str] = Field(description="by architecture; one that is absent is unsupported")
     consumer: Consumer | None = None
+    sees: tuple[str, ...] = Field((), description="the only calls and events it looks at; all when it is not said")
     options: Mapping[Name, Option] = {}
     gaps: tuple[Gap, ...] = ()
     artifact: Artifact | None = None

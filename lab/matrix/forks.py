@@ -89,7 +89,7 @@ class Forks:
             consumer = None if of.mute else of.consumer
             driver = {
                 "build": prepared.driver.key,
-                "mode": of.mode.model_dump(mode="json", exclude={"gaps"}),
+                "mode": of.mode.model_dump(mode="json", exclude={"gaps", "sees"}),
                 "adapter": file_digest(of.folder / consumer.adapter.partition(":")[0]) if consumer else "",
                 "started": how_started(),
             }

@@ -150,7 +150,12 @@ def _repro(name: str, cell: Cell, kernel: str, config: pytest.Config) -> dict[st
         "driver-src": str(given.source) if given.source else None,
         "artifact": [f"{name}={path}" for name, path in given.artifacts.items()],
         "vm": str(config.getoption("vm")),
+        "profile": _profile(config),
     }
+
+
+def _profile(config: pytest.Config) -> str:
+    return str(config.getoption("profile"))
 
 
 def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config) -> str:
@@ -158,4 +163,5 @@ def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config) -> 
     words = ["pytest", name.partition("[")[0], "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
     words += Given.of(config.stash[SESSION].settings).words()
     words += ["--vm", "boot"] if config.getoption("vm") == "boot" else []
+    words += ["--profile", _profile(config)] if _profile(config) != "default" else []
     return shlex.join(words)

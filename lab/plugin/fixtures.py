@@ -15,6 +15,7 @@ from lab.machines.machine import PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
 from lab.plugin.evidence_fixtures import PrintkFixture, bpftool, ftrace, printk
+from lab.plugin.gaps import demand_seen
 from lab.plugin.keeping import end_unless_kept
 from lab.plugin.session import Scenario, Session
 from lab.plugin.tape import Taped, TapedEvents
@@ -42,9 +43,10 @@ Actor = Callable[..., dict[str, Any]]
 def scenario(request: pytest.FixtureRequest, cell: Cell) -> Scenario:
     """The running scenario, with its cell provisioned. For the lab's own fixtures."""
     session = request.config.stash[SESSION]
-    scenario = Scenario(request.node.nodeid, cell)
+    scenario = Scenario(request.node.nodeid, cell, wrong=session.wrong.get(cell, ""))
     request.node.stash[SCENARIO] = scenario
     scenario.prepared = session.prepare(cell)
+    demand_seen(request.node, scenario)
     return scenario
 
 

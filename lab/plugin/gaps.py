@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.drivers.gaps import gap_for
+from lab.drivers import gaps
 from lab.drivers.schema import Gap
 from lab.plugin.controls import ControlFailedError
 from lab.plugin.session import Scenario
@@ -14,10 +14,21 @@ class SplatError(AssertionError):
     """The kernel complained while the scenario ran: it fails, whatever it asserted."""
 
 
+def narrow_of(item: pytest.Item, state: Scenario) -> list[Gap]:
+    """The gaps of some variants and parameters of the scenario's calls."""
+    if state.prepared is None or state.prepared.driver is None:
+        return []
+    mode, kernel = state.prepared.driver.driver.mode, state.prepared.kernel
+    return gaps.narrow_gaps(mode.gaps, _name(item), _subjects(item), kernel)
+
+
 def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: BaseException | None) -> None:
     """Make of a body's report what a known gap makes of it: a failure is expected, a pass is the manifest's fault."""
     gap = _gap_of(item, state)
     if gap is None:
+        if report.passed and state.gaps:
+            report.outcome = "skipped"
+            report.wasxfail = f"gap: {'; '.join(state.gaps)}"
         return
     if report.passed:
         name = state.prepared.driver.driver.name if state.prepared and state.prepared.driver else "the driver"
@@ -35,9 +46,22 @@ def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: 
         report.wasxfail = f"gap: {gap.text}"
 
 
+def demand_seen(item: pytest.Item, state: Scenario) -> None:
+    """UnsupportedError when the scenario is about what the cell's driver does not look at."""
+    if state.prepared is not None and state.prepared.driver is not None:
+        driver = state.prepared.driver.driver
+        gaps.demand_seen(driver.mode, driver.name, _subjects(item))
+
+
+def _subjects(item: pytest.Item) -> set[str]:
+    return {name for mark in item.iter_markers("syscall") for name in mark.args}
+
+
+def _name(item: pytest.Item) -> str:
+    return getattr(item, "originalname", item.name)
+
+
 def _gap_of(item: pytest.Item, state: Scenario) -> Gap | None:
     if state.prepared is None or state.prepared.driver is None:
         return None
-    subjects = {name for mark in item.iter_markers("syscall") for name in mark.args}
-    name = getattr(item, "originalname", item.name)
-    return gap_for(state.prepared.driver.driver.mode.gaps, name, subjects, state.prepared.kernel)
+    return gaps.gap_for(state.prepared.driver.driver.mode.gaps, _name(item), _subjects(item), state.prepared.kernel)

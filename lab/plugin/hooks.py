@@ -10,7 +10,7 @@ from lab.errors import KnownGapError, LabError, MachineLostError, UnsupportedErr
 from lab.evidence.kernellog import KernelLog
 from lab.evidence.symbols import symbols_of
 from lab.matrix.verdict import Verdict
-from lab.plugin import evidence, gaps
+from lab.plugin import evidence, gaps, livecontrols, profiles
 from lab.plugin.controller import Controller, distribute
 from lab.plugin.controls import run_controls
 from lab.plugin.fixtures import (
@@ -30,13 +30,19 @@ from lab.plugin.gaps import SplatError
 from lab.plugin.keeping import wait_for_release
 from lab.plugin.options import add_markers, add_options
 from lab.plugin.plan import CELL_FIXTURE, is_scenario, plan_of
+from lab.plugin.profiles import profile
 from lab.plugin.results import Results
 from lab.plugin.session import Scenario, Session
 
 # Fixtures that look into a guest from outside, and those of kernels for debugging.
-pytest_plugins = ("lab.plugin.debug_fixtures", "lab.plugin.fault_fixtures", "lab.plugin.race_fixtures")
+pytest_plugins = (
+    "lab.plugin.debug_fixtures",
+    "lab.plugin.fault_fixtures",
+    "lab.plugin.race_fixtures",
+    "lab.plugin.call_fixtures",
+)
 
-__all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "scenario"]
+__all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "profile", "scenario"]
 
 RESULTS = pytest.StashKey[Results]()
 
@@ -76,6 +82,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(CELL_FIXTURE, chosen, ids=[cell.slug for cell in chosen], scope="session")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the profile does not hold, and what no control asks for on a driver that is built wrong."""
+    runs, others = profiles.split(items, profiles.Profile(config.getoption("profile")))
+    runs, unasked = livecontrols.split(runs, config.stash[SESSION].wrong)
+    if others or unasked:
+        config.hook.pytest_deselected(items=[*others, *unasked])
+        items[:] = runs
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Plan what was collected: here nobody deselects any more (-k, --lf)."""
@@ -96,6 +111,21 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """After a scenario's body: is the machine alive, did its kernel complain, do the controls fail as they should?"""
     state = pyfuncitem.stash.get(SCENARIO, None)
+    if state is None or not state.wrong:
+        result = yield from _judged(state)
+        if state is not None:
+            state.controls = run_controls(pyfuncitem, state.tape)
+        return result
+    try:
+        yield from _judged(state)
+    except (AssertionError, pytest.fail.Exception) as error:
+        state.controls = [livecontrols.count(pyfuncitem, state.wrong, error)]
+        return True
+    raise livecontrols.unseen(state.wrong)
+
+
+def _judged(state: Scenario | None) -> Generator[None, object, object]:
+    """The body, and what its machine makes of it."""
     try:
         result = yield
     except MachineLostError:
@@ -107,7 +137,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         raise
     if state is not None:
         _judge_machine(state, None)
-        state.controls = run_controls(pyfuncitem, state.tape)
     return result
 
 
@@ -133,7 +162,7 @@ def pytest_runtest_makereport(
         return report
     state = item.stash.get(SCENARIO, None)
     error = call.excinfo.value if call.excinfo else None
-    if call.when == "call" and state:
+    if call.when == "call" and state and not state.wrong:
         gaps.judge(item, state, report, error)
     if isinstance(error, UnsupportedError):
         report.outcome = "skipped"

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.plugin.profiles import NAMES
+
 _MARKERS = (
     "controls(*controls): the negative controls that prove that the scenario can fail (lab.scenario)",
+    "profile(name): from which profile on the scenario runs: smoke, default or full",
     "boots(reason): the scenario needs a machine that was booted for it, whatever --vm says",
     "syscall(*names): the system calls that the scenario is about",
 )
@@ -37,6 +40,17 @@ def add_options(parser: pytest.Parser) -> None:
         choices=("fork", "boot"),
         default="fork",
         help="how scenarios get their machines: forked from one that was saved per cell, or each booted",
+    )
+    group.addoption(
+        "--profile",
+        choices=NAMES,
+        default="default",
+        help="how much runs: smoke (for CI), default, or full (what takes its time)",
+    )
+    group.addoption(
+        "--controls",
+        action="store_true",
+        help="run every negative control: also under drivers that are built wrong, where scenarios must fail",
     )
     group.addoption("--accel", choices=("auto", "kvm", "tcg"), help="hardware virtualization or emulation")
     group.addoption("--offline", action="store_true", help="never use the network, only what is in the store")

@@ -26,13 +26,19 @@ def plan_of(items: Iterable[pytest.Item]) -> Plan:
     """The plan of what was collected and not deselected. A scenario without controls is refused."""
     planned: dict[str, str] = {}
     for item in items:
-        if not is_scenario(item):
+        cell = cell_of(item)
+        if cell is None:
             continue
         if not controls_of(item):
             return Plan({}, f"{item.nodeid} has no negative control: mark it with controls(...)")
-        cell: Cell = item.callspec.params[CELL_FIXTURE]  # type: ignore[attr-defined]
         planned[item.nodeid] = cell.slug
     return Plan(planned)
+
+
+def cell_of(item: pytest.Item) -> Cell | None:
+    """The cell that a scenario runs on; None for other tests."""
+    cell: Cell | None = item.callspec.params[CELL_FIXTURE] if is_scenario(item) else None  # type: ignore[attr-defined]
+    return cell
 
 
 def is_scenario(item: pytest.Item) -> bool:

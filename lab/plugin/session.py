@@ -24,6 +24,7 @@ from lab.matrix.cell import Cell, cells, demand_one_tree, left
 from lab.matrix.forks import Forks, started
 from lab.matrix.provision import Lab, Prepared
 from lab.matrix.runs import RUN
+from lab.plugin.livecontrols import wrong_cells
 from lab.plugin.tape import Tape
 from lab.plugin.worker import Worker, worker_of
 
@@ -39,7 +40,9 @@ class Scenario:
     deployment: Deployment | None = None
     events: Events | None = None
     tape: Tape = field(default_factory=Tape)
+    wrong: str = ""  # the option by which the cell's driver is built wrong, for a live control
     controls: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)  # of some of its variants: the others passed
     bundle: Path | None = None
 
 
@@ -54,6 +57,7 @@ class Session:
         self._lab: Lab | None = None
         self._forks: Forks | None = None
         self._cells: list[Cell] = []
+        self._wrong: dict[Cell, str] = {}
         self._resolved: dict[Cell, Choice | LabError] = {}
         self._prepared: dict[Cell, Prepared | LabError] = {}
         self._told: set[str] = set()
@@ -72,7 +76,8 @@ class Session:
         return any(self._config.getoption(name) for name in ("kernel", "arch", "driver"))
 
     def cells(self) -> list[Cell]:
-        """The cells that were asked for, or the defaults. An archive is read only for `all` and ranges of kernels."""
+        """The cells that were asked for, or the defaults, and with --controls those of drivers that are built wrong. An
+        archive is read only for `all` and ranges of kernels."""
         if self.worker:
             return self.worker.cells
         if not self._cells:
@@ -86,7 +91,15 @@ class Session:
             if self._config.getoption("resume"):
                 self._cells = left(self._cells, self.folder.parent)
             demand_one_tree(self._cells, self.settings.driver_src)
+            self._cells += self.wrong
         return self._cells
+
+    @property
+    def wrong(self) -> Mapping[Cell, str]:
+        """The cells of live controls, with the option by which each one's driver is built wrong."""
+        if not self._wrong and self._config.getoption("controls"):
+            self._wrong = wrong_cells(self.worker.cells if self.worker else self._cells)
+        return self._wrong
 
     def _expand(self, text: str, arch: Arch) -> list[str]:
         return self.lab.kernels.expand(text, arch)

@@ -8,6 +8,8 @@ from lab.drivers.capture import Events
 from lab.machines.machine import Machine
 from lab.scenario import altered, missing
 
+pytestmark = pytest.mark.profile("smoke")
+
 REMOVED = {"type": "unlinkat", "comm": "rm"}
 # mv uses the newest of these that the kernel has.
 RENAMED = {"type": {"rename", "renameat", "renameat2"}, "comm": "mv"}

@@ -8,6 +8,8 @@ from lab.drivers.capture import Events
 from lab.plugin.fixtures import Actor
 from lab.scenario import altered, missing
 
+pytestmark = pytest.mark.profile("smoke")
+
 # The system call's name; the kernel cuts a program's name to 15 bytes.
 CONNECT = {"type": "connect", "comm": "connect_loopbac"}
 

@@ -10,6 +10,8 @@ from lab.drivers.capture import Events
 from lab.machines.machine import Machine
 from lab.scenario import altered, missing
 
+pytestmark = pytest.mark.profile("smoke")
+
 EXISTING = {"type": "openat", "comm": "cat", "name": "/etc/hostname"}
 ABSENT = {"type": "openat", "comm": "cat", "name": "/work/no-such-file"}
 

@@ -9,6 +9,8 @@ from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
 from lab.scenario import altered, missing
 
+pytestmark = pytest.mark.profile("smoke")
+
 ECHO = {"type": "execve", "comm": "echo", "result": 0}
 # A child is made by any of these, by the C library's choice.
 FORKS = {"fork", "vfork", "clone", "clone3"}

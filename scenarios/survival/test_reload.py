@@ -10,6 +10,8 @@ from lab.machines.machine import Machine
 from lab.plugin.fixtures import PrintkFixture
 from lab.scenario import altered, answered, logged
 
+pytestmark = pytest.mark.profile("smoke")
+
 AFTER = {"type": "openat", "comm": "cat", "name": "/etc/hostname"}
 
 

@@ -8,6 +8,8 @@ from lab.drivers.deploy import Deployment
 from lab.plugin.fixtures import PrintkFixture
 from lab.scenario import answered, logged
 
+pytestmark = pytest.mark.profile("smoke")
+
 
 @pytest.mark.controls(
     logged("WARNING: CPU: 0 PID: 1 at lib/fake.c:1 fake+0x0/0x10"),

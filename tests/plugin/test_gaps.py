@@ -132,3 +132,41 @@ def test_a_gap_of_a_scenario_and_a_call_is_of_that_scenario_about_that_call(
     fake_lab.gaps = (gap(scenario=scenario, event=event),)
     run("@pytest.mark.syscall('openat2')\n" + body(FAILS))
     assert results(pytester) == {THIS: verdict}
+
+
+@pytest.mark.parametrize(
+    ("sees", "about", "verdict"),
+    [
+        (("openat",), "connect", "unsupported"),
+        (("openat", "connect"), "connect", "passed"),
+        ((), "connect", "passed"),
+    ],
+)
+def test_a_scenario_about_what_a_driver_does_not_look_at_is_unsupported(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, sees: tuple[str, ...], about: str, verdict: str
+) -> None:
+    fake_lab.sees = sees
+    run(f"@pytest.mark.syscall({about!r})\n" + body("pass"), "--allow-unsupported")
+    assert results(pytester) == {THIS: verdict}
+
+
+def test_what_a_driver_does_not_look_at_excuses_no_scenario_about_more(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
+) -> None:
+    fake_lab.sees = ("openat",)
+    run("@pytest.mark.syscall('connect', 'openat')\n" + body(FAILS))
+    assert results(pytester) == {THIS: "failed"}
+
+
+def test_a_scenario_that_is_about_no_call_runs_for_every_driver(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
+) -> None:
+    fake_lab.sees = ("openat",)
+    run(body("pass"))
+    assert results(pytester) == {THIS: "passed"}
+
+
+def test_why_a_driver_does_not_look_at_a_call_is_told(run: Any, fake_lab: FakeLab) -> None:
+    fake_lab.sees = ("openat",)
+    result = run("@pytest.mark.syscall('connect')\n" + body("pass"), "-rs")
+    result.stdout.fnmatch_lines(["*unsupported: falco:kmod does not look at connect (its manifest: sees)*"])

@@ -165,6 +165,7 @@ class FakeLab:
         self.in_worker = in_worker
         self.errors: dict[str, Exception] = {}
         self.gaps: tuple[Gap, ...] = ()
+        self.sees: tuple[str, ...] = ()
         self.notice: Callable[[str], None] = lambda _: None
         self.unknown: dict[str, Exception] = {}
         self.several: dict[str, list[str] | Exception] = {}
@@ -184,7 +185,9 @@ class FakeLab:
             arch=cell.arch,
         )
         driver = SimpleNamespace(
-            driver=SimpleNamespace(name=cell.driver, mode=SimpleNamespace(gaps=self.gaps)), provenance={}, module=None
+            driver=SimpleNamespace(name=cell.driver, mode=SimpleNamespace(gaps=self.gaps, sees=self.sees)),
+            provenance={},
+            module=None,
         )
         return SimpleNamespace(
             versions=lambda: {"cell": cell.slug},

@@ -1,0 +1,35 @@
+"""Every way to make a system call is reported with its parameters and with what the kernel returned.
+
+Source: falcosecurity/libs test/drivers, which covers most of these calls one parameter at a time and on one kernel; its
+events of NULL and unreadable pointers, long paths and 32-bit calls are what drivers get wrong (libs#279, #1196).
+"""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from lab.calls.judge import RESULT
+from lab.calls.table import CALLS
+from lab.drivers.capture import Events
+from lab.plugin.call_fixtures import Calls
+from lab.scenario import altered, missing
+
+COMMS = {"syscalls", "true"}
+
+
+def asked(name: str) -> ParameterSet:
+    which = {"type": name, "comm": COMMS}
+    told = [what for what in CALLS[name].params if what != RESULT]
+    controls = [*(altered(param, **which) for param in told), missing(**which)]
+    if CALLS[name].returns:
+        controls.append(altered(RESULT, **which))
+    return pytest.param(name, id=name, marks=[pytest.mark.syscall(name), pytest.mark.controls(*controls)])
+
+
+@pytest.mark.parametrize("name", [asked(name) for name in CALLS])
+def test_a_call_is_reported(events: Events, calls: Calls, name: str) -> None:
+    lines = calls.script(CALLS[name])
+    with events.capture() as seen:
+        made = calls.make(lines)
+    calls.demand(CALLS[name], made, seen)
