@@ -24,6 +24,12 @@ _CHMOD, _MOUNT = {"filename": "name"}, {"dev": "source", "dir": "target"}
 _RENAMED = {"chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "unlink": {"path": "name"}}
 _OPENS = frozenset({"open", "openat", "openat2", "creat"})
 _NUMBERS = ("status", "ret")
+# Numbers with a name behind them: 1234(cat), 0(root).
+_NUMBERED = {"vpid": "vpid", "pid": "target", "uid": "euid"}
+_NUMBER = re.compile(r"(-?\d{1,20})(?:\(.*\))?", re.DOTALL)
+# Of these calls a program begins: what libsinsp knows of it is told by their events.
+_EXECS = frozenset({"execve", "execveat"})
+_DOMAINS = {"AF_UNIX": 1, "AF_LOCAL": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17}
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
 # Events that have no exit.
@@ -98,8 +104,32 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
         params["parent"] = _bytes(parent)
     if fields.get("evt.type") in _OPENS and (opened := fields.get("fd.name")) is not None:
         params["fd_name"] = _bytes(opened)
+    _put_process(params, fields)
     renamed = _RENAMED.get(str(fields.get("evt.type")), {})
     return {renamed.get(name, name): value for name, value in params.items()}
+
+
+def _put_process(params: dict[str, Value], fields: dict[str, Any]) -> None:
+    """What an event says of processes: whom it is done to, and of one that begins, who and where it is."""
+    for name, known in _NUMBERED.items():
+        value = fields.get(f"evt.arg.{name}")
+        if value is not None and (found := _NUMBER.fullmatch(str(value))):
+            params[known] = int(found[1])
+    if (request := fields.get("evt.arg.request")) is not None:
+        params["request"] = str(request)
+    if (domain := fields.get("evt.arg.domain")) is not None:
+        params["domain"] = _DOMAINS.get(str(domain), str(domain))
+    if (cgroups := fields.get("evt.arg.cgroups")) is not None:
+        params["cgroup"] = _cgroup(str(cgroups))
+    if fields.get("evt.type") in _EXECS:
+        params["from_memfd"] = int(fields.get("proc.is_exe_from_memfd") is True)
+
+
+def _cgroup(told: str) -> str:
+    """The process's cgroup, from "cpuset=/ cpu=/lab/web": of cgroup v2, the path of the controllers that are on there,
+    and of the others one above it."""
+    paths = [path for _, found, path in (word.partition("=") for word in told.split()) if found]
+    return max(paths, key=len, default="")
 
 
 def _arguments(encoded: str) -> tuple[bytes, ...]:

@@ -40,6 +40,7 @@ pytest_plugins = (
     "lab.plugin.fault_fixtures",
     "lab.plugin.race_fixtures",
     "lab.plugin.call_fixtures",
+    "lab.plugin.attack_fixtures",
 )
 
 __all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "profile", "scenario"]

@@ -12,6 +12,7 @@ _MARKERS = (
     "controls(*controls): the negative controls that prove that the scenario can fail (lab.scenario)",
     "profile(name): from which profile on the scenario runs: smoke, default or full",
     "boots(reason): the scenario needs a machine that was booted for it, whatever --vm says",
+    "attack(name): the attack that the scenario makes; a driver's gaps can name it as they name calls",
     "syscall(*names): the system calls that the scenario is about",
 )
 
