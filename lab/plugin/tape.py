@@ -55,8 +55,8 @@ class Tape:
         """The next answer, which must be this method's."""
         answer = next(self._playing or iter(()), None)
         if answer is None or answer.method != method:
-            recorded = answer.method if answer else "nothing more"
-            raise TapeError(f"on replay the scenario asked for {method}, where {recorded} was recorded")
+            was = answer.method if answer else "nothing more"
+            raise TapeError(f"on replay the scenario asked for {method}, where {was} was recorded")
         if answer.raised is not None and method != CAPTURE:
             raise answer.raised
         recorded = answer.result if answer.raised is None else answer.raised
@@ -94,8 +94,9 @@ class Taped:
 
 
 class TapedEvents(Taped):
-    """The `events` fixture on tape: a capture is filled when its block ends. One whose consumer was found dead or silent
-    then is on tape too: what a scenario does to a driver may end it."""
+    """The `events` fixture on tape: a capture is filled when its block ends.
+
+    One whose consumer was found dead or silent then is on tape too: what a scenario does to a driver may end it."""
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:

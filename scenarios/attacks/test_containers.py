@@ -67,7 +67,7 @@ def test_a_program_in_a_container_is_reported_with_the_containers_namespaces(
         raise UnsupportedError("this driver tells no namespaces by their inodes")
     for kind in KINDS:
         told = ran.value(f"ns_{kind}")
-        assert told == box.namespaces[kind], f"ns_{kind} is {told}, and the container's is {box.namespaces[kind]}"
+        assert told == box.namespaces[kind], f"ns_{kind} is {told!r}, and the container's is {box.namespaces[kind]}"
 
 
 @pytest.mark.attack("container-vpid")
@@ -80,10 +80,12 @@ def test_a_program_in_a_container_is_reported_with_its_number_there(events: Even
     ran = within(seen, box, "cat")
     if ran.value("vpid") is None:
         raise UnsupportedError("this driver tells no process numbers of PID namespaces")
-    assert ran.value("vpid") == int(there.text.split()[0]), f"vpid is {ran.value('vpid')}, not {there.text.split()[0]}"
+    assert ran.value("vpid") == int(there.text.split()[0]), (
+        f"vpid is {ran.value('vpid')!r}, not {there.text.split()[0]}"
+    )
 
 
-DROPPED = {"type": OPENS, "name": "/tmp/dropped", "flags": {"O_CREAT"}}  # noqa: S108
+DROPPED = {"type": OPENS, "name": "/tmp/dropped", "flags": {"O_CREAT"}}
 
 
 @pytest.mark.attack("drop-and-execute")
@@ -153,7 +155,7 @@ MOUNT = {"type": "mount", "comm": "mount"}
 @pytest.mark.attack("container-mount")
 @pytest.mark.syscall("mount")
 @pytest.mark.controls(
-    altered("target", **MOUNT, target="/tmp"),  # noqa: S108
+    altered("target", **MOUNT, target="/tmp"),
     missing(**MOUNT),
     altered("cgroup", type=EXEC, comm="mount"),
 )
@@ -162,7 +164,7 @@ def test_a_mount_of_the_hosts_proc_in_a_container_is_reported(events: Events, co
     with events.capture() as seen:
         containers.run(box, ["mount", "--bind", "/host/proc", "/tmp"])
     mounter = within(seen, box, "mount")
-    seen.one(**MOUNT, pid=mounter.pid, source="/host/proc", target="/tmp", result=0)  # noqa: S108
+    seen.one(**MOUNT, pid=mounter.pid, source="/host/proc", target="/tmp", result=0)
 
 
 PACKET = {"type": "socket", "comm": "attack_calls", "domain": 17}

@@ -71,7 +71,7 @@ FILES = (
 PROGRAMS = (
     Action(
         "ExecutionFromDevShm", "cp /usr/bin/true /dev/shm/run-me; /dev/shm/run-me",
-        ({"type": "execve", "filename": "/dev/shm/run-me", "comm": "run-me", "result": 0},),  # noqa: S108
+        ({"type": "execve", "filename": "/dev/shm/run-me", "comm": "run-me", "result": 0},),
     ),
     Action(
         "FilelessExecutionViaMemfdCreate", "/run/lab/bin/fileless_exec fexecve -",
@@ -113,7 +113,7 @@ PROGRAMS = (
         ({"type": "setresuid", "comm": "setpriv", "result": 0}, {"type": EXEC, "comm": "dash", "euid": 1}),
     ),
     Action(
-        "DisallowedSSHConnectionNonStandardPort", "cp /usr/bin/dbclient /work/ssh; /work/ssh -y -p 443 root@127.0.0.1 id",
+        "DisallowedSSHConnectionNonStandardPort", "cp /usr/bin/dbclient /work/ssh; /work/ssh -y -p 443 127.0.0.1",
         ({"type": "connect", "comm": "ssh", "address": "127.0.0.1", "port": 443},),
     ),
 )  # fmt: skip
@@ -122,12 +122,12 @@ IN_CONTAINERS = (
     Action("DebugfsLaunchedInPrivilegedContainer", "ln -s busybox /bin/debugfs; debugfs", comm="debugfs"),
     Action(
         "DetectReleaseAgentFileContainerEscapes", "mkdir /tmp/x; cat /dev/null >/tmp/x/release_agent",
-        ({"type": OPENS, "name": "/tmp/x/release_agent", "flags": {"O_WRONLY"}},),  # noqa: S108
+        ({"type": OPENS, "name": "/tmp/x/release_agent", "flags": {"O_WRONLY"}},),
         "sh",
     ),
     Action(
         "DropAndExecuteNewBinaryInContainer", "cat /bin/busybox >/tmp/dropped; chmod 755 /tmp/dropped; /tmp/dropped",
-        ({"type": OPENS, "name": "/tmp/dropped", "flags": {"O_CREAT"}},),  # noqa: S108
+        ({"type": OPENS, "name": "/tmp/dropped", "flags": {"O_CREAT"}},),
         "dropped",
     ),
     Action("MountLaunchedInPrivilegedContainer", "mount -t tmpfs tmpfs /host", comm="mount"),

@@ -43,7 +43,7 @@ def test_a_program_run_from_memory_is_reported_as_such(events: Events, actor: Ac
     assert told, f"nothing tells that what {way} ran was in memory: {begun}"
 
 
-SHM: dict[str, Any] = {"type": "execve", "filename": "/dev/shm/fileless_exec"}  # noqa: S108
+SHM: dict[str, Any] = {"type": "execve", "filename": "/dev/shm/fileless_exec"}
 
 
 @pytest.mark.attack("dev-shm")

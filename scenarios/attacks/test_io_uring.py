@@ -1,7 +1,7 @@
 """What a process does through an io_uring is reported as what it does by system calls.
 
-Source: "io_uring Rootkit Bypasses Linux Security Tools" (ARMO, 2025; its "curing" is blind spots of Falco, Tetragon and
-Defender); falcosecurity/libs has io_uring_setup, _enter and _register as events, and no event for what they make happen.
+Source: "io_uring Rootkit Bypasses Linux Security Tools" (ARMO, 2025), whose "curing" Falco did not see;
+falcosecurity/libs has io_uring_setup, _enter and _register as events, and none for what they make happen.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_a_deed_is_reported_by_whatever_way_it_is_done(
         did = actor(RING, way, deed, SECRET)
     if "unsupported" in did:
         raise UnsupportedError(did["unsupported"])
-    told = {
+    told: dict[str, dict[str, Any]] = {
         "open": {"name": SECRET},
         "read": {"result": len(b"eleven more")},
         "connect": {"address": "127.0.0.1", "port": did["port"]},

@@ -180,3 +180,18 @@ def test_what_libsinsp_takes_an_opened_file_for_is_beside_the_name_that_the_driv
     event = read(line(OPENAT, fd__name="/concluded"))
     assert (event["name"], event["fd_name"]) == (b"/proc/loadavg", b"/concluded")
     assert "fd_name" not in read(line(CONNECT, fd__name="127.0.0.1:1->127.0.0.1:2")).params
+
+
+def test_a_program_that_begins_is_told_with_its_cgroup_user_and_number_in_its_namespace() -> None:
+    cgroups = "cpuset=/ cpu=/lab/web io=/ memory=/lab/web"
+    more = {"evt__arg__cgroups": cgroups, "evt__arg__uid": "1(daemon)", "evt__arg__vpid": "7(id)"}
+    event = read(line(EXECVE, **more, proc__is_exe_from_memfd=True))
+    told = {name: event[name] for name in ("cgroup", "euid", "vpid", "from_memfd")}
+    assert told == {"cgroup": "/lab/web", "euid": 1, "vpid": 7, "from_memfd": 1}
+
+
+def test_whom_a_call_is_done_to_is_told_by_its_number() -> None:
+    event = read(
+        line(OPENAT, evt__arg__pid="12(a(b)c)", evt__arg__request="PTRACE_ATTACH", evt__arg__domain="AF_PACKET")
+    )
+    assert (event["target"], event["request"], event["domain"]) == (12, "PTRACE_ATTACH", 17)
