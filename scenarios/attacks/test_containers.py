@@ -80,9 +80,8 @@ def test_a_program_in_a_container_is_reported_with_its_number_there(events: Even
     ran = within(seen, box, "cat")
     if ran.value("vpid") is None:
         raise UnsupportedError("this driver tells no process numbers of PID namespaces")
-    assert ran.value("vpid") == int(there.text.split()[0]), (
-        f"vpid is {ran.value('vpid')!r}, not {there.text.split()[0]}"
-    )
+    number = int(there.text.split()[0])
+    assert ran.value("vpid") == number, f"vpid is {ran.value('vpid')!r}, not {number}"
 
 
 DROPPED = {"type": OPENS, "name": "/tmp/dropped", "flags": {"O_CREAT"}}

@@ -16,6 +16,7 @@ MAPS = [
     {"id": 7, "type": "prog_array", "name": "tap_tails", "bytes_key": 4, "bytes_value": 4, "max_entries": 4},
     {"id": 8, "type": "array", "name": "interesting_sys", "bytes_key": 4, "bytes_value": 2, "max_entries": 512},
 ]
+LINKS = [{"id": 3, "type": "perf_event", "prog_id": 1}]
 
 
 class Guest:
@@ -25,16 +26,17 @@ class Guest:
         self.batches: list[str] = []
         self.refused = refused
 
+    def scaled(self, seconds: float) -> float:
+        return seconds
+
     def write(self, _: str, data: bytes) -> None:
         self.batches.append(data.decode())
 
     def run(self, argv: Sequence[str], **_: Any) -> Result:
         if argv[-1] == "show":
-            return Result(
-                0, json.dumps(MAPS if "map" in argv else [{"id": 3, "type": "perf", "prog_id": 1}]).encode(), b""
-            )
+            return Result(tuple(argv), 0, json.dumps(MAPS if "map" in argv else LINKS).encode(), b"")
         words = self.batches[-1] if "batch" in argv else " ".join(argv)
-        return Result(int(bool(self.refused) and self.refused in words), b"", b"")
+        return Result(tuple(argv), int(bool(self.refused) and self.refused in words), b"", b"")
 
 
 def tampering(guest: Guest) -> Tampering:

@@ -29,7 +29,7 @@ class Guest:
 
 
 def test_a_container_has_its_process_cgroup_and_namespaces() -> None:
-    guest = Guest(Result(0, SAID, b""))
+    guest = Guest(Result(("sh",), 0, SAID, b""))
     box = Containers(cast(Machine, guest)).start("web")
     assert (box.pid, box.cgroup, box.cgroup_id, box.root) == (321, "/lab/web", 77, "/work/containers/web/rootfs")
     assert box.namespaces == {"mnt": 1, "pid": 2, "net": 3, "uts": 4, "ipc": 5, "cgroup": 6, "user": 7}
@@ -37,7 +37,7 @@ def test_a_container_has_its_process_cgroup_and_namespaces() -> None:
 
 @pytest.mark.parametrize("privileged", [False, True])
 def test_only_a_privileged_one_may_administer(privileged: bool) -> None:
-    guest = Guest(Result(0, SAID, b""))
+    guest = Guest(Result(("sh",), 0, SAID, b""))
     Containers(cast(Machine, guest)).start("web", privileged=privileged, host=privileged)
     config = json.loads(guest.asked[0][-1])
     assert ("CAP_SYS_ADMIN" in config["process"]["capabilities"]["effective"]) == privileged
@@ -45,13 +45,13 @@ def test_only_a_privileged_one_may_administer(privileged: bool) -> None:
 
 
 def test_a_guest_that_starts_none_is_unsupported_and_says_why() -> None:
-    guest = Guest(Result(1, b"", b"cannot clone"))
+    guest = Guest(Result(("sh",), 1, b"", b"cannot clone"))
     with pytest.raises(UnsupportedError, match="starts no container: cannot clone"):
         Containers(cast(Machine, guest)).start("web")
 
 
 def test_a_command_runs_in_it_by_the_runtime() -> None:
-    guest = Guest(Result(0, SAID, b""))
+    guest = Guest(Result(("sh",), 0, SAID, b""))
     containers = Containers(cast(Machine, guest))
     containers.run(containers.start("web"), ["id", "-u"])
     assert guest.asked[-1] == ["crun", "exec", "web", "id", "-u"]
