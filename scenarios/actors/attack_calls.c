@@ -7,7 +7,7 @@
  *        attack_calls packet			a packet socket
  *        attack_calls modprobe			have the kernel run its modprobe
  *        attack_calls init_module|finit_module	load what is no module
- *        attack_calls setns PATH PROGRAM	enter that namespace and run a program there
+ *        attack_calls delete_module NAME	take a module out that may be in use
  *        attack_calls openat2 PATH		open it with RESOLVE_IN_ROOT
  * Prints {"pid": N, "result": N} (-errno: it failed), or {"unsupported": "why"}.
  */
@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +32,8 @@
 #define TREE_CLONE 1
 #define MOVE_FROM_EMPTY_PATH 4
 #define RESOLVE_IN_ROOT_ 0x10
-/* A protocol family that there is none of: the kernel asks for net-pf-44. */
-#define NO_FAMILY 44
+/* DECnet, which is no more: the kernel asks for its module, net-pf-12. */
+#define NO_FAMILY 12
 
 static void fail(const char *what)
 {
@@ -90,19 +89,6 @@ static long no_module(int by_file)
 	return own(syscall(SYS_finit_module, fd, "", 0));
 }
 
-static long enter(const char *path, char *program)
-{
-	char *words[] = { program, NULL };
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		fail(path);
-	if (setns(fd, 0))
-		return -errno;
-	execv(program, words);
-	return -errno;
-}
-
 static long open_in_root(const char *path)
 {
 	struct {
@@ -130,8 +116,8 @@ int main(int argc, char **argv)
 		result = own(socket(NO_FAMILY, SOCK_STREAM, 0));
 	else if (!strcmp(what, "init_module") || !strcmp(what, "finit_module"))
 		result = no_module(what[0] == 'f');
-	else if (!strcmp(what, "setns") && argc == 4)
-		result = enter(argv[2], argv[3]);
+	else if (!strcmp(what, "delete_module") && argc == 3)
+		result = own(syscall(SYS_delete_module, argv[2], O_NONBLOCK));
 	else if (!strcmp(what, "openat2") && argc == 3)
 		result = open_in_root(argv[2]);
 	else

@@ -74,4 +74,4 @@ def test_what_makes_the_kernel_run_a_program_is_reported(
         machine.run(["sh", "-c", door.provoke], check=False)
         machine.run(WAIT, deadline=60)
     seen.one(type={"open", "openat"}, comm="sh", name=door.file, flags={"O_WRONLY"})
-    assert seen.all(**RUNS), f"no execve or procexec of {EVIL}, which the kernel ran, is reported"
+    seen.some(**RUNS, result={0, None})

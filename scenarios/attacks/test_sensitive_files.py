@@ -46,8 +46,8 @@ TRICKS = (
         "/etc/harmless",
     ),
     Trick(
-        "bind-mount", "touch /work/here; mount --bind /etc/shadow /work/here",
-        {"type": {"mount", "move_mount"}, "comm": "mount", "target": "/work/here"}, "target",
+        "bind-mount", "touch /work/here; busybox mount --bind /etc/shadow /work/here",
+        {"type": "mount", "comm": "busybox", "source": "/etc/shadow", "target": "/work/here"}, "target",
         "/work/here",
     ),
     Trick(

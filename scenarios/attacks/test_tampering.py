@@ -19,7 +19,7 @@ from lab.drivers.tamper import Tampering
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import blinded, missing, wrong
+from lab.scenario import altered, blinded, missing, wrong
 
 VICTIM = "/work/victim"
 REMOVED: dict[str, Any] = {"type": {"unlink", "unlinkat"}, "name": VICTIM}
@@ -27,17 +27,13 @@ REMOVED: dict[str, Any] = {"type": {"unlink", "unlinkat"}, "name": VICTIM}
 OPENS = 6000
 
 
-@pytest.fixture(autouse=True)
-def victim(machine: Machine) -> None:
-    machine.write(VICTIM, b"to be removed")
-
-
 @pytest.mark.attack("flood")
 @pytest.mark.syscall("unlink", "unlinkat")
 @pytest.mark.controls(blinded(**REMOVED), wrong("silent-drop", word="vanished"))
 def test_what_is_done_behind_a_full_buffer_is_reported_or_counted(
-    events: Events, driver: Deployment, actor: Actor
+    machine: Machine, events: Events, driver: Deployment, actor: Actor
 ) -> None:
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         readers = [str(number) for number in driver.processes()]
         actor("flood_then_act", str(OPENS), VICTIM, *readers)
@@ -50,6 +46,7 @@ def test_what_is_done_behind_a_full_buffer_is_reported_or_counted(
 def test_what_is_done_behind_a_killed_consumer_is_no_silence(
     machine: Machine, events: Events, driver: Deployment
 ) -> None:
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         machine.run(["kill", "-9", *(str(number) for number in driver.processes())])
         machine.run(["rm", VICTIM])
@@ -63,6 +60,7 @@ def test_what_is_done_behind_a_killed_consumer_is_no_silence(
 def test_what_is_done_behind_a_stopped_consumer_is_no_silence(
     machine: Machine, events: Events, driver: Deployment
 ) -> None:
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         machine.run(["kill", "-STOP", *(str(number) for number in driver.processes())])
         machine.run(["rm", VICTIM])
@@ -71,18 +69,21 @@ def test_what_is_done_behind_a_stopped_consumer_is_no_silence(
 
 @pytest.mark.attack("unload")
 @pytest.mark.syscall("delete_module")
-@pytest.mark.controls(missing(type="delete_module", comm="rmmod"), missing(**REMOVED))
+@pytest.mark.controls(
+    altered("result", type="delete_module"), missing(type="delete_module", comm="attack_calls"), missing(**REMOVED)
+)
 def test_a_module_that_is_read_stays_and_reports_who_wants_it_gone(
-    machine: Machine, events: Events, driver: Deployment
+    machine: Machine, events: Events, driver: Deployment, actor: Actor
 ) -> None:
     module = driver.mode.module
     if not module:
         raise UnsupportedError("it is no kernel module")
+    machine.write(VICTIM, b"to be removed")
     with events.capture() as seen:
-        unloading = machine.run(["rmmod", module], check=False)
+        did = actor("attack_calls", "delete_module", module)
         machine.run(["rm", VICTIM])
-    assert unloading.status, "a module that is being read was unloaded"
-    assert seen.all(type="delete_module", comm="rmmod"), "no delete_module by rmmod is reported"
+    assert did["result"] < 0, "a module that is being read was unloaded"
+    seen.one(type="delete_module", comm="attack_calls", pid=did["pid"], result=did["result"])
     seen.one(**REMOVED, comm="rm", result=0)
 
 
@@ -93,6 +94,7 @@ def test_what_is_done_without_the_module_is_no_silence(machine: Machine, events:
     module = driver.mode.module
     if not module:
         raise UnsupportedError("it is no kernel module")
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         machine.run(["kill", "-9", *(str(number) for number in driver.processes())])
         machine.run(
@@ -120,6 +122,7 @@ def test_what_is_done_when_tail_calls_were_deleted_is_no_silence(
     tables = tamper.maps(kind="prog_array")
     if not tables:
         raise UnsupportedError("its programs make no tail calls")
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         for table in tables:
             tamper.delete(table, TAP_ARGV if table.max_entries == TAP_TAILS else (FALCO_UNLINKAT,))
@@ -138,6 +141,7 @@ def test_what_is_done_when_all_tail_calls_were_deleted_is_no_silence(
     tables = tamper.maps(kind="prog_array")
     if not tables:
         raise UnsupportedError("its programs make no tail calls")
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         for table in tables:
             tamper.delete(table, range(table.max_entries))
@@ -160,6 +164,7 @@ def test_what_is_done_when_its_map_of_calls_was_overwritten_is_no_silence(
     tables = [table for table in tamper.maps(kind="array") if table.max_entries == INTERESTING and not table.frozen]
     if not tables:
         raise UnsupportedError("no map of its programs says which calls it looks at")
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         for table in tables:
             tamper.zero(table, UNLINKS)
@@ -185,6 +190,7 @@ def test_what_is_done_when_all_its_maps_were_overwritten_is_no_silence(
     ]
     if not tables:
         raise UnsupportedError("it has no maps that can be overwritten")
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         for table in tables:
             tamper.zero(table, range(table.max_entries))
@@ -198,6 +204,7 @@ def test_what_is_done_when_all_its_maps_were_overwritten_is_no_silence(
 def test_what_is_done_when_its_programs_were_detached_is_no_silence(
     machine: Machine, events: Events, tamper: Tampering
 ) -> None:
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         tamper.detach_links()
         machine.run(["rm", VICTIM])
@@ -217,6 +224,7 @@ echo 0 >/proc/sys/kernel/ftrace_enabled
 @pytest.mark.syscall("unlink", "unlinkat")
 @pytest.mark.controls(blinded(**REMOVED))
 def test_what_is_done_when_the_kernels_tracing_was_switched_off_is_no_silence(machine: Machine, events: Events) -> None:
+    machine.write(VICTIM, b"to be removed")
     with under_attack(events) as seen:
         # Some of them are refused, as long as somebody traces.
         machine.run(["sh", "-c", SWITCHES], check=False)
