@@ -21,15 +21,18 @@ _STRINGS = (
 )  # fmt: skip
 # What scenarios call some of them, by call.
 _CHMOD, _MOUNT = {"filename": "name"}, {"dev": "source", "dir": "target"}
-_RENAMED = {"chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "unlink": {"path": "name"}}
+_PATH = {"path": "name"}
+_RENAMED = {
+    "chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "unlink": _PATH, "chroot": _PATH,
+    "open_by_handle_at": _PATH,
+}  # fmt: skip
 _OPENS = frozenset({"open", "openat", "openat2", "creat"})
 _NUMBERS = ("status", "ret")
-# Numbers with a name behind them: 1234(cat), 0(root).
-_NUMBERED = {"vpid": "vpid", "pid": "target", "uid": "euid"}
-_NUMBER = re.compile(r"(-?\d{1,20})(?:\(.*\))?", re.DOTALL)
+# Numbers that sysdig shows as names (of a process, of a user) where it knows one: so as they are.
+_NUMBERED = {"pid": "target", "uid": "euid"}
 # Of these calls a program begins: what libsinsp knows of it is told by their events.
 _EXECS = frozenset({"execve", "execveat"})
-_DOMAINS = {"AF_UNIX": 1, "AF_LOCAL": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17}
+_DOMAINS = {"AF_LOCAL|AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17}
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
 # Events that have no exit.
@@ -112,29 +115,32 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
 def _put_process(params: dict[str, Value], fields: dict[str, Any]) -> None:
     """What an event says of processes: whom it is done to, and of one that begins, who and where it is."""
     for name, known in _NUMBERED.items():
-        value = fields.get(f"evt.arg.{name}")
-        if value is not None and (found := _NUMBER.fullmatch(str(value))):
-            params[known] = int(found[1])
+        if (value := fields.get(f"evt.rawarg.{name}")) is not None:
+            params[known] = int(value)
     if (request := fields.get("evt.arg.request")) is not None:
         params["request"] = str(request)
     if (domain := fields.get("evt.arg.domain")) is not None:
         params["domain"] = _DOMAINS.get(str(domain), str(domain))
     if (cgroups := fields.get("evt.arg.cgroups")) is not None:
         params["cgroup"] = _cgroup(str(cgroups))
+    if (number := fields.get("proc.vpid")) is not None:
+        params["vpid"] = int(number)
     if fields.get("evt.type") in _EXECS:
         params["from_memfd"] = int(fields.get("proc.is_exe_from_memfd") is True)
 
 
-def _cgroup(told: str) -> str:
-    """The process's cgroup, from "cpuset=/ cpu=/lab/web": of cgroup v2, the path of the controllers that are on there,
-    and of the others one above it."""
-    paths = [path for _, found, path in (word.partition("=") for word in told.split()) if found]
-    return max(paths, key=len, default="")
+def _cgroup(encoded: str) -> bytes:
+    """The process's cgroup, from base64 of words that end in NUL: "cpuset=/", "cpu=/lab/web". Of cgroup v2 it is
+    the path of the controllers that are on there; of the others, of one above it."""
+    words = base64.b64decode(encoded, validate=True).split(b"\0")
+    paths = [path for _, found, path in (word.partition(b"=") for word in words) if found]
+    return max(paths, key=len, default=b"")
 
 
 def _arguments(encoded: str) -> tuple[bytes, ...]:
     """argv without its first word: base64 of strings that each end in NUL."""
-    data = base64.b64decode(encoded, validate=True)
+    # What sysdig calls none: as base64 it would be no words either, which end in NUL.
+    data = b"" if encoded == "NULL" else base64.b64decode(encoded, validate=True)
     return tuple(data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 
