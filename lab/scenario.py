@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lab.drivers.capture import Capture
-from lab.drivers.event import FIELDS, Event, Value
+from lab.drivers.event import FIELDS, Counters, Event, Value
 from lab.drivers.expect import differences, show_expected
 from lab.evidence.printk import Record
 
-__all__ = ["Control", "Wrong", "added", "altered", "answered", "logged", "missing", "wrong"]
+__all__ = ["Control", "Wrong", "added", "altered", "answered", "blinded", "logged", "missing", "wrong"]
 
 
 class Control(Protocol):
@@ -77,6 +77,27 @@ class _OnCapture:
 
     def named_in(self, message: str) -> bool:
         return self.names(message)
+
+
+@dataclass(frozen=True)
+class _Blinded:
+    """A control on how a capture of an attacked driver ends, by an error of its consumer's too."""
+
+    which: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        return f"{_words(self.which)} vanished"
+
+    def alter(self, method: str, result: Any) -> Any:
+        if method != "events.capture":
+            return result
+        events = result.events if isinstance(result, Capture) else ()
+        kept = tuple(event for event in events if differences(event, self.which))
+        return Capture(events=kept, counters=Counters(events=len(kept), drops=0), closed=True)
+
+    def named_in(self, message: str) -> bool:
+        return "vanished" in message
 
 
 @dataclass(frozen=True)
@@ -147,6 +168,12 @@ def added(**fields: Any) -> Control:
         return dataclasses.replace(capture, events=(*capture.events, _like(capture.events[-1], fields)))
 
     return _OnCapture(f"{_words(fields)} added", alter, lambda message: _has_word(kind, message.partition("\n")[0]))
+
+
+def blinded(**which: Any) -> Control:
+    """The driver was blinded and nobody noticed: a whole capture, with nothing dropped, without the events that match.
+    The failure must say that they vanished."""
+    return _Blinded(which)
 
 
 def wrong(option: str, *, word: str) -> Control:

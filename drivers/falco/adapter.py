@@ -36,9 +36,10 @@ _RAW_RENAMED = {
 }  # fmt: skip
 # What scenarios call some of them, by call.
 _CHMOD, _MOUNT = {"filename": "name"}, {"dev": "source", "dir": "target"}
+_PATH = {"path": "name"}
 _RENAMED = {
     "chmod": _CHMOD, "fchmodat": _CHMOD, "fchmodat2": _CHMOD, "mount": _MOUNT, "umount2": {"name": "target"},
-    "unlink": {"path": "name"}, "chroot": {"path": "name"},
+    "unlink": _PATH, "chroot": _PATH, "open_by_handle_at": _PATH,
 }  # fmt: skip
 _OPENS = frozenset({"open", "openat", "openat2", "creat"})
 _ACCEPTS = frozenset({"accept", "accept4"})
@@ -50,6 +51,8 @@ _MODES = frozenset(
 _REQUESTS = {"PTRACE_TRACEME": 0, "PTRACE_PEEKTEXT": 1, "PTRACE_PEEKDATA": 2, "PTRACE_PEEKUSR": 3, "PTRACE_POKETEXT": 4,
     "PTRACE_POKEDATA": 5, "PTRACE_POKEUSR": 6, "PTRACE_CONT": 7, "PTRACE_KILL": 8, "PTRACE_SINGLESTEP": 9,
     "PTRACE_ATTACH": 16, "PTRACE_DETACH": 17}  # fmt: skip
+# Of these calls a program begins: what libsinsp knows of it is told by their events.
+_EXECS = frozenset({"execve", "execveat"})
 _EVENTS = re.compile(rb"^Driver Events:(\d{1,20})$", re.MULTILINE)
 _DROPS = re.compile(rb"^Driver Drops:(\d{1,20})$", re.MULTILINE)
 # Events that have no exit.
@@ -130,6 +133,7 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
     if kind in _OPENS and (opened := fields.get("fd.name")) is not None:
         params["fd_name"] = _bytes(opened)
     _put_raw(params, kind, fields)
+    _put_process(params, kind, fields)
     renamed = _RENAMED.get(kind, {})
     return {renamed.get(name, name): value for name, value in params.items()}
 
@@ -184,9 +188,30 @@ def _address(kind: str, fields: dict[str, Any]) -> dict[str, Value]:
         return {"path": _bytes(given)}
 
 
+def _put_process(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> None:
+    """Where a process is, and of one that begins who it is."""
+    if (cgroups := fields.get("evt.arg.cgroups")) is not None:
+        params["cgroup"] = _cgroup(str(cgroups))
+    if (number := fields.get("proc.vpid")) is not None:
+        params["vpid"] = int(number)
+    if kind in _EXECS:
+        params["from_memfd"] = int(fields.get("proc.is_exe_from_memfd") is True)
+        if (user := fields.get("evt.rawarg.uid")) is not None:
+            params["euid"] = int(user)
+
+
+def _cgroup(encoded: str) -> bytes:
+    """The process's cgroup, from base64 of words that end in NUL: "cpuset=/", "cpu=/lab/web". Of cgroup v2 it is
+    the path of the controllers that are on there; of the others, of one above it."""
+    words = base64.b64decode(encoded, validate=True).split(b"\0")
+    paths = [path for _, found, path in (word.partition(b"=") for word in words) if found]
+    return max(paths, key=len, default=b"")
+
+
 def _arguments(encoded: str) -> tuple[bytes, ...]:
     """argv without its first word: base64 of strings that each end in NUL."""
-    data = base64.b64decode(encoded, validate=True)
+    # What sysdig calls none: as base64 it would be no words either, which end in NUL.
+    data = b"" if encoded == "NULL" else base64.b64decode(encoded, validate=True)
     return tuple(data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 

@@ -19,6 +19,7 @@ from lab.errors import ConsumerError
 
 # Seconds on hardware.
 _END_SILENCE = 5.0  # without any event while the end is waited for
+_END_FIRST_LOOK = 0.25  # then it is asked whether the consumer runs at all
 _END_LONGEST = 20.0  # however many still come: a slow reader may have thousands to work off
 _SILENT = "the driver, or what reads it, stopped on the way: the bundle has the events until then"
 
@@ -80,8 +81,13 @@ class Events:
         known = -1
         while len(stream.events) > known and time.monotonic() < latest:
             known = len(stream.events)
-            if stream.seen(prefix, cpus, machine.scaled(_END_SILENCE)):
+            if stream.seen(prefix, cpus, machine.scaled(_END_FIRST_LOOK)):
                 return
+            if self._deployment.consumer_fault():
+                break
+            if stream.seen(prefix, cpus, machine.scaled(_END_SILENCE - _END_FIRST_LOOK)):
+                return
+        stream.read()
         fault = self._deployment.consumer_fault()
         why = f"its consumer ended: {fault}" if fault else stream.missing(prefix, cpus)
         what = f"{self._deployment.build.driver.name} did not report the end of the capture: {why}"

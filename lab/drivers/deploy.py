@@ -58,6 +58,12 @@ kill -INT "$pid"
 while [ -e "/proc/$pid" ]; do sleep 0.05; done
 tail -c 65536 "$2"
 """
+# The consumer, and what it started.
+_PROCESSES = """
+pid=$(cat "$1") || exit
+echo "$pid"
+cat "/proc/$pid/task/$pid/children"
+"""
 # What it says on a signal, whole lines, behind what it had said before.
 _TELL = """
 pid=$(cat "$1") || exit
@@ -189,6 +195,10 @@ class Deployment:
         """Why the consumer no longer runs, in its own words; empty while it does."""
         said = self.machine.run(["sh", "-c", _FAULT, "sh", _PID, _SAID], check=False).text
         return how_it_ended(said.removeprefix("gone\n")) if said.startswith("gone") else ""
+
+    def processes(self) -> list[int]:
+        """The processes of the consumer's that run: what an attacker on the guest would go for."""
+        return [int(word) for word in self.machine.run(["sh", "-c", _PROCESSES, "sh", _PID]).stdout.split()]
 
     def clock(self) -> int:
         """How far the guest's clock is ahead of its time since boot, in nanoseconds."""

@@ -35,6 +35,15 @@ class Expectations:
             raise AssertionError(self._explain(expected, found))
         return found[0]
 
+    def some(self, **expected: Any) -> Event:
+        """The first event that matches, however many there are: of what a driver reports by more than one event.
+        AssertionError when there is none."""
+        __tracebackhide__ = True
+        found = self.all(**expected)
+        if not found:
+            raise AssertionError(self._explain(expected, found))
+        return found[0]
+
     def none(self, **expected: Any) -> None:
         """Nothing matches; an AssertionError too when events were dropped, or when nobody knows."""
         __tracebackhide__ = True

@@ -64,4 +64,5 @@ def _name(item: pytest.Item) -> str:
 def _gap_of(item: pytest.Item, state: Scenario) -> Gap | None:
     if state.prepared is None or state.prepared.driver is None:
         return None
-    return gaps.gap_for(state.prepared.driver.driver.mode.gaps, _name(item), _subjects(item), state.prepared.kernel)
+    subjects = _subjects(item) | {name for mark in item.iter_markers("attack") for name in mark.args}
+    return gaps.gap_for(state.prepared.driver.driver.mode.gaps, _name(item), subjects, state.prepared.kernel)

@@ -42,6 +42,7 @@ pytest_plugins = (
     "lab.plugin.call_fixtures",
     "lab.plugin.trial_fixtures",
     "lab.plugin.survival_fixtures",
+    "lab.plugin.attack_fixtures",
 )
 
 __all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "profile", "scenario"]

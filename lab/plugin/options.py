@@ -13,6 +13,7 @@ _MARKERS = (
     "profile(name): from which profile on the scenario runs: smoke, default or full",
     "boots(reason): the scenario needs a machine that was booted for it, whatever --vm says",
     "parallel(reason): the machine's CPUs must run at the same time, also where they are emulated",
+    "attack(name): the attack that the scenario makes; a driver's gaps can name it as they name calls",
     "syscall(*names): the system calls that the scenario is about",
 )
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.drivers.capture import Capture
-from lab.errors import LabError
+from lab.errors import ConsumerError, LabError
 
 Alter = Callable[[str, Any], Any]
+CAPTURE = "events.capture"
 
 
 class TapeError(LabError):
@@ -54,12 +55,15 @@ class Tape:
         """The next answer, which must be this method's."""
         answer = next(self._playing or iter(()), None)
         if answer is None or answer.method != method:
-            recorded = answer.method if answer else "nothing more"
-            raise TapeError(f"on replay the scenario asked for {method}, where {recorded} was recorded")
-        if answer.raised is not None:
+            was = answer.method if answer else "nothing more"
+            raise TapeError(f"on replay the scenario asked for {method}, where {was} was recorded")
+        if answer.raised is not None and method != CAPTURE:
             raise answer.raised
-        result = self._alter(method, answer.result)
-        self.changed |= result is not answer.result
+        recorded = answer.result if answer.raised is None else answer.raised
+        result = self._alter(method, recorded)
+        self.changed |= result is not recorded
+        if isinstance(result, BaseException):
+            raise result
         return result
 
 
@@ -90,18 +94,27 @@ class Taped:
 
 
 class TapedEvents(Taped):
-    """The `events` fixture on tape: a capture is filled when its block ends."""
+    """The `events` fixture on tape: a capture is filled when its block ends.
+
+    One whose consumer was found dead or silent then is on tape too: what a scenario does to a driver may end it."""
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:
         if self._tape.replaying:
             capture = Capture()
             yield capture
-            vars(capture).update(vars(self._tape.play("events.capture")))
+            vars(capture).update(vars(self._tape.play(CAPTURE)))
             return
-        with self._target.capture() as live:
-            yield live
-        self._tape.record("events.capture", live)
+        done = False
+        try:
+            with self._target.capture() as live:
+                yield live
+                done = True
+        except ConsumerError as error:
+            if done:
+                self._tape.record(CAPTURE, None, error)
+            raise
+        self._tape.record(CAPTURE, live)
 
 
 def _unaltered(_: str, result: Any) -> Any:

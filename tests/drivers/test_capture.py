@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,3 +214,12 @@ def test_two_captures_one_after_the_other_have_each_their_own(guest: Guest) -> N
             guest.print(opened(path))
         assert names(seen.events) == [path.encode()]
     assert len(events.recorded) == 2
+
+
+def test_a_consumer_that_died_is_not_waited_for_to_the_end(guest: Guest) -> None:
+    guest.fake.scale = 1.0
+    guest.mark = lambda prefix, cpu: b"" if prefix.endswith("end") else opened(f"{prefix}/{cpu}", cpu, LAB)
+    began = time.monotonic()
+    with pytest.raises(ConsumerError, match="its consumer ended: killed"), Events(guest).capture():
+        guest.fault = "killed"
+    assert time.monotonic() - began < 2

@@ -50,10 +50,11 @@ def test_an_execve_has_its_arguments_to_the_byte() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [(b"", ()), (b"\0", (b"",)), (b"a\0", (b"a",)), (b"a\0\0b\0", (b"a", b"", b"b")), (b"cut", (b"cut",))],
+    [(b"", ()), (None, ()), (b"\0", (b"",)), (b"a\0", (b"a",)), (b"a\0\0b\0", (b"a", b"", b"b")), (b"cut", (b"cut",))],
 )
-def test_empty_and_cut_arguments_are_kept_as_they_are(raw: bytes, expected: tuple[bytes, ...]) -> None:
-    assert read(line(EXECVE, evt__arg__args=base64.b64encode(raw).decode()))["args"] == expected
+def test_empty_and_cut_arguments_are_kept_as_they_are(raw: bytes | None, expected: tuple[bytes, ...]) -> None:
+    said = "NULL" if raw is None else base64.b64encode(raw).decode()
+    assert read(line(EXECVE, evt__arg__args=said))["args"] == expected
 
 
 def test_a_connect_has_its_address_and_port() -> None:
@@ -222,3 +223,17 @@ def test_what_accepted_a_connection_tells_the_clients_address() -> None:
 
 def test_the_process_of_an_event_is_not_its_target() -> None:
     assert "target" not in read(line({**EXECVE, "evt.rawarg.pid": 190})).params
+
+
+def test_a_program_that_begins_is_told_with_its_cgroup_user_and_number_in_its_namespace() -> None:
+    cgroups = base64.b64encode(b"cpuset=/\0cpu=/lab/web\0io=/\0memory=/lab/web\0").decode()
+    more = {"evt__arg__cgroups": cgroups, "evt__rawarg__uid": 1, "proc__vpid": 7, "proc__is_exe_from_memfd": True}
+    event = read(line(EXECVE, **more))
+    told = {name: event[name] for name in ("cgroup", "euid", "vpid", "from_memfd")}
+    assert told == {"cgroup": b"/lab/web", "euid": 1, "vpid": 7, "from_memfd": 1}
+
+
+def test_whom_a_call_is_done_to_is_told_by_its_number() -> None:
+    more = {"evt__type": "ptrace", "evt__rawarg__pid": 12, "evt__arg__request": "PTRACE_ATTACH"}
+    event = read(line(OPENAT, **more))
+    assert (event["target"], event["request"]) == (12, 16)

@@ -59,6 +59,14 @@ def test_a_gap_of_a_call_is_one_of_every_scenario_about_it(
     assert results(pytester) == {THIS: "gap"}
 
 
+def test_a_gap_of_an_attack_is_one_of_the_scenarios_that_make_it(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab
+) -> None:
+    fake_lab.gaps = (gap(event="io_uring-open"),)
+    run("@pytest.mark.attack('io_uring-open')\n@pytest.mark.syscall('open')\n" + body(FAILS))
+    assert results(pytester) == {THIS: "gap"}
+
+
 @pytest.mark.parametrize(
     "other",
     [

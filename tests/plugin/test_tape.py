@@ -10,7 +10,9 @@ import pytest
 
 from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
+from lab.errors import ConsumerError
 from lab.plugin.tape import Tape, Taped, TapedEvents, TapeError
+from lab.scenario import blinded
 
 EVENT = Event("openat", 1, 0, 10, 10, 1, b"cat", b"/usr/bin/cat", 3, {"name": b"/x"})
 
@@ -137,3 +139,39 @@ def test_a_capture_altered_on_replay_leaves_the_recording_as_it_was(tape: Tape) 
         again.none(type="openat")
     assert tape.changed
     assert live.events == (EVENT,)
+
+
+class Ended(Source):
+    """A fixture whose captures end because the consumer did."""
+
+    @contextmanager
+    def capture(self) -> Iterator[Capture]:
+        yield Capture()
+        raise ConsumerError("its consumer ended")
+
+
+def test_a_capture_that_broke_off_breaks_off_on_replay_too(tape: Tape) -> None:
+    events: Any = TapedEvents(Ended(), tape, "events")
+    for _ in range(2):
+        with pytest.raises(ConsumerError, match="its consumer ended"), events.capture():
+            pass
+    with tape.replay(), pytest.raises(ConsumerError, match="its consumer ended"), events.capture():
+        pass
+
+
+def test_a_capture_that_broke_off_may_be_whole_on_replay(tape: Tape) -> None:
+    events: Any = TapedEvents(Ended(), tape, "events")
+    with pytest.raises(ConsumerError), events.capture():
+        pass
+    with tape.replay(blinded(type="openat").alter), events.capture() as seen:
+        pass
+    assert tape.changed
+    seen.none(type="openat")
+
+
+def test_an_error_within_a_captures_block_is_not_the_captures(tape: Tape) -> None:
+    events: Any = TapedEvents(Source(), tape, "events")
+    with pytest.raises(ConsumerError, match="of the block"), events.capture():
+        raise ConsumerError("of the block")
+    with tape.replay(), pytest.raises(ConsumerError, match="of the block"), events.capture():
+        raise ConsumerError("of the block")
