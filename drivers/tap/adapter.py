@@ -72,7 +72,10 @@ class TapAdapter:
                 self._put(params, form, name, value, kind, str(fields.get("abi", "")))
         for name in [name for name, value in params.items() if value is None]:
             # It was not in memory at entry: the kernel brought it there, and acted on what it found.
-            params[name] = params.get(f"kernel_{name}", params.get(f"{name}_exit"))
+            params[name] = params.get(f"kernel_{name}") or params.get(f"{name}_exit")
+        for name in [name for name in ("address", "port", "path") if f"{name}_exit" in params and name not in params]:
+            # An address that the kernel writes, which there is only at the exit.
+            params[name] = params[f"{name}_exit"]
         _prefer_the_kernels(params)
         self._put_structures(params, str(fields.get("abi", "")))
         for state in ("not_resident", "cut"):
@@ -133,7 +136,8 @@ class TapAdapter:
 
 def _prefer_the_kernels(params: dict[str, Value]) -> None:
     """What the kernel acted on is what the event is about; what was read at entry is NAME_entry then."""
-    for known in [name for name in params if name.startswith("kernel_")]:
+    # One that could not be read is of a name that the kernel did not take: an error, in place of a copy.
+    for known in [name for name, value in params.items() if name.startswith("kernel_") and value is not None]:
         name = known.removeprefix("kernel_")
         params[f"{name}_entry"] = params.get(name)
         params[name] = params[known]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.calls.spec import Line, Variant
-from lab.calls.words import Prefix, ResultOf, Untold
+from lab.calls.words import AnyOf, Prefix, ResultOf, Untold
 from lab.drivers.event import Event, Value
 from lab.drivers.expect import Expectations, matches
 
 RESULT, MISSING, EXTRA = "result", "missing", "extra"
+_FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 # What an event costs that is nobody's, and a call that has none: more than any two that differ.
 _ALONE = 100
 _SHOWN = 120
@@ -40,6 +41,10 @@ class MadeCall:
     @property
     def variant(self) -> Variant | None:
         return self.line.variant
+
+
+# A call, and what its event must say.
+_Asked = tuple[MadeCall, Mapping[str, Any]]
 
 
 def made_of(lines: Sequence[Line], said: Mapping[str, Any]) -> list[MadeCall]:
@@ -72,38 +77,57 @@ def faults(name: str, made: Sequence[MadeCall], seen: Expectations) -> list[Faul
     """What is wrong with the events of the calls of that name, of every variant. AssertionError when events were
     dropped."""
     seen.count(type=name)
-    results = {call.line.step.label: call.result for call in made if call.line.step.label}
+    wanted = _all_wanted(made)
     found: list[Fault] = []
     for pid in dict.fromkeys(call.pid for call in made):
-        calls = [call for call in made if call.pid == pid and call.line.step.call == name]
-        events = sorted(seen.all(type=name, pid=pid), key=lambda event: event.ts)
-        for call, event in _paired(calls, events, results):
+        calls = [
+            (call, wants)
+            for call, wants in zip(made, wanted, strict=True)
+            if call.pid == pid and call.line.step.call == name
+        ]
+        events = _of_the_caller(seen.all(type=name, pid=pid))
+        for (call, wants), event in _paired(calls, events):
             if call.variant:
-                found += _faults(call, call.variant, event, results)
+                found += _faults(call.variant, wants, event)
         if len(events) > len(calls):
             found.append(Fault("all", EXTRA, f"{len(events)} events came of {len(calls)} calls"))
     return found
 
 
-def _faults(call: MadeCall, variant: Variant, event: Event | None, results: Mapping[str, Any]) -> list[Fault]:
+def _of_the_caller(events: Sequence[Event]) -> list[Event]:
+    """In the order of their time; without those of a child that is reported to return from its own making."""
+    mine = [event for event in events if event.type not in _FORKS or event.result != 0]
+    return sorted(mine, key=lambda event: event.ts)
+
+
+def _faults(variant: Variant, wanted: Mapping[str, Any], event: Event | None) -> list[Fault]:
     if event is None:
         return [Fault(variant.name, MISSING, "no event of it came")]
     return [
-        Fault(variant.name, what, f"{what} was {_shown(wanted)}, reported as {_shown(event.value(what))}")
-        for what, wanted in _wanted(call, variant, results).items()
-        if not agrees(event.value(what), wanted)
+        Fault(variant.name, what, f"{what} was {_shown(wants)}, reported as {_shown(event.value(what))}")
+        for what, wants in wanted.items()
+        if not agrees(event.value(what), wants)
     ]
 
 
-def _wanted(call: MadeCall, variant: Variant, results: Mapping[str, Any]) -> dict[str, Any]:
-    known = {**results, "pid": call.pid}
-    wanted = {
-        name: known[value.label] if isinstance(value, ResultOf) else value for name, value in variant.expected.items()
-    }
-    # A call that did not return has none, unless it is an execve that succeeded.
-    if call.result is not None:
-        wanted[RESULT] = call.result
-    return wanted
+def _all_wanted(made: Sequence[MadeCall]) -> list[dict[str, Any]]:
+    """What each call's event must say. A label is what the latest step of that name returned until then."""
+    known: dict[str, int | None] = {}
+    found: list[dict[str, Any]] = []
+    for call in made:
+        variant = call.variant or Variant("", call.line.step)
+        known["pid"] = call.pid
+        wants = {
+            name: known[value.label] if isinstance(value, ResultOf) else value
+            for name, value in variant.expected.items()
+        }
+        # A call that did not return has none, unless it is an execve that succeeded.
+        if call.result is not None:
+            wants[RESULT] = call.result
+        found.append(wants)
+        if call.line.step.label:
+            known[call.line.step.label] = call.result
+    return found
 
 
 def agrees(value: Value, wanted: Any) -> bool:
@@ -113,36 +137,32 @@ def agrees(value: Value, wanted: Any) -> bool:
             return value is None or value in (b"", ())
         case Prefix():
             return isinstance(value, bytes) and len(value) >= wanted.least and wanted.of.startswith(value)
+        case AnyOf():
+            return any(agrees(value, one) for one in wanted.values)
         case frozenset():
             return isinstance(value, frozenset) and wanted <= value
     return matches(value, wanted)
 
 
-def _paired(
-    calls: Sequence[MadeCall], events: Sequence[Event], results: Mapping[str, Any]
-) -> list[tuple[MadeCall, Event | None]]:
+def _paired(calls: Sequence[_Asked], events: Sequence[Event]) -> list[tuple[_Asked, Event | None]]:
     """Each call with its event: both are in order, and some may be missing or more than there should be, so it is the
     cheapest way to put them beside each other."""
-
-    def differ(call: MadeCall, event: Event) -> int:
-        variant = call.variant or Variant("", call.line.step)
-        return sum(not agrees(event.value(what), want) for what, want in _wanted(call, variant, results).items())
-
     best: list[list[tuple[int, tuple[int, ...]]]] = [[(index * _ALONE, ()) for index in range(len(events) + 1)]]
-    for call in calls:
+    for _, wanted in calls:
         above = best[-1]
         here = [(above[0][0] + _ALONE, (*above[0][1], -1))]
         for column, event in enumerate(events):
             cost, way = above[column]
+            differ = sum(not agrees(event.value(what), wants) for what, wants in wanted.items())
             ways = [
-                (cost + differ(call, event), (*way, column)),
+                (cost + differ, (*way, column)),
                 (above[column + 1][0] + _ALONE, (*above[column + 1][1], -1)),
                 (here[column][0] + _ALONE, here[column][1]),
             ]
             here.append(min(ways, key=lambda found: found[0]))
         best.append(here)
     chosen = best[-1][-1][1]
-    return [(call, events[at] if at >= 0 else None) for call, at in zip(calls, chosen, strict=True)]
+    return [(asked, events[at] if at >= 0 else None) for asked, at in zip(calls, chosen, strict=True)]
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.arches import Arch
-from lab.calls.words import PATH_MAX, Arg, Prefix, null, result, text, unreadable
+from lab.calls.words import PATH_MAX, AnyOf, Arg, Prefix, null, result, text, unreadable
 
 _TABLE = Path(__file__).with_name("syscalls.csv")
 _ABIS = {"amd64": "x86_64"}
@@ -158,7 +158,9 @@ def variants(  # noqa: PLR0913 - what a call's variants share
     yield other("NULL", null(param), errno.EFAULT)
     yield other("unreadable", unreadable(param), errno.EFAULT)
     if dirfd is not None and there.startswith(b"/work/"):
-        relative = other("relative", text(there.removeprefix(b"/work/"), param), 0, before(there))
+        below = there.removeprefix(b"/work/")
+        either = Arg(text(below).word, ((param, AnyOf((below, there))),))
+        relative = other("relative", either, 0, before(there))
         moved = list(relative.step.args)
         moved[dirfd] = result("dir", args[dirfd].params[0][0])
         yield replace(relative, step=replace(relative.step, args=tuple(moved)))

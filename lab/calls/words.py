@@ -34,6 +34,13 @@ class Untold:
     """An expected value: none, or an empty one. What could not be read must not be made up."""
 
 
+@dataclass(frozen=True)
+class AnyOf:
+    """An expected value: one of these. A driver may tell a relative path as it was given, or resolved."""
+
+    values: tuple[Any, ...]
+
+
 # The process that made the call.
 SELF = ResultOf("pid")
 

@@ -19,8 +19,8 @@
  *   r:K     what call K returned     @K.A   the memory of argument A of call K
  *   x:O_...,N,...   flags, by name where architectures have different numbers
  *   pid     this process
- * All memory lies below 2 GiB, where a 32-bit call can point to, and has been
- * written to: it is resident. Lines are counted from 0, and so are arguments.
+ * All memory has been written to: it is resident; on amd64 it lies below 2 GiB,
+ * where a 32-bit call can point to. Lines are counted from 0, and so are arguments.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -38,7 +38,11 @@
 
 #define MOST_CALLS 256
 #define ARGUMENTS 6
-#define ARENA ((void *)0x20000000)
+#ifdef MAP_32BIT
+#define LOW MAP_32BIT
+#else
+#define LOW 0
+#endif
 #define ARENA_SIZE (8UL << 20)
 #define STATUS 7
 
@@ -344,10 +348,9 @@ static void quiet(int signal)
 static void prepare(void)
 {
 	struct sigaction action = { .sa_handler = quiet };
-	char *arena = mmap(ARENA, ARENA_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	char *arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | LOW, -1, 0);
 
-	if (arena != ARENA)
+	if (arena == MAP_FAILED)
 		die("mmap");
 	unreadable = arena + ARENA_SIZE - 65536;
 	if (mprotect(unreadable, 65536, PROT_NONE) < 0)

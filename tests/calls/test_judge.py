@@ -9,7 +9,7 @@ import pytest
 
 from lab.calls.judge import Fault, MadeCall, agrees, demand_made, faults, known_here, made_of
 from lab.calls.spec import Line, Step, Variant
-from lab.calls.words import Prefix, Untold, myself, result, text
+from lab.calls.words import AnyOf, Prefix, Untold, myself, result, text
 from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
 
@@ -106,6 +106,10 @@ def test_nothing_is_said_of_a_capture_that_lost_events() -> None:
         (b"", Untold(), True),
         ((), Untold(), True),
         (b"x", Untold(), False),
+        (b"x", AnyOf((b"x", b"/x")), True),
+        (b"/x", AnyOf((b"x", b"/x")), True),
+        (b"y", AnyOf((b"x", b"/x")), False),
+        (None, AnyOf((b"x", b"/x")), False),
         (b"abc", Prefix(b"abcd", 3), True),
         (b"ab", Prefix(b"abcd", 3), False),
         (b"abx", Prefix(b"abcd", 3), False),
@@ -136,3 +140,21 @@ def test_what_the_actor_says_of_other_steps_is_refused() -> None:
         made_of([CALLS[0].line], {"calls": []})
     (call,) = made_of([CALLS[0].line], {"calls": [{"result": 3, "pid": PID, "status": 0}]})
     assert call == CALLS[0]
+
+
+def test_a_child_that_returns_from_its_own_making_is_no_call_of_its() -> None:
+    step = Step("clone", ())
+    calls = [MadeCall(Line(step, Variant("success", step)), 12, PID, 0)]
+    born = Event("clone", 1, 0, PID, PID, 1, b"", b"", 0, {})
+    its_own = Event("clone", 2, 0, PID, PID, 1, b"", b"", 12, {})
+    assert faults("clone", calls, seen(born, its_own)) == []
+
+
+def test_a_label_that_is_used_again_is_what_its_step_returned_until_then() -> None:
+    opens, closes = Step("open", (), label="file"), Step("close", (result("file", "fd"),))
+    calls = [
+        MadeCall(Line(step, Variant(name, step) if name else None), returned, PID, 0)
+        for step, name, returned in ((opens, "", 7), (closes, "one", 0), (opens, "", 8), (closes, "two", 0))
+    ]
+    events = [Event("close", ts, 0, PID, PID, 1, b"", b"", 0, {"fd": fd}) for ts, fd in ((1, 7), (2, 8))]
+    assert faults("close", calls, seen(*events)) == []

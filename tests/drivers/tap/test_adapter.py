@@ -150,3 +150,18 @@ def test_the_structure_of_clone3_tells_its_flags() -> None:
     data = base64.b64encode((0x600).to_bytes(8, "little") + bytes(56)).decode()
     event = read(line(OPENAT, type="clone3", params={"cl_args": {"b64": data}, "size": 64}, exit={}, kernel={}))
     assert event["flags"] == frozenset({"CLONE_FS", "CLONE_FILES"})
+
+
+def test_where_the_kernel_took_no_name_it_is_what_was_read_at_entry() -> None:
+    event = read(line(OPENAT, kernel={"name": None}))
+    assert (event["name"], "name_entry" in event.params) == (b"/etc/ld.so.cache", False)
+
+
+def test_an_address_that_the_kernel_writes_is_the_one_at_the_exit() -> None:
+    peer = {"family": 2, "address": "127.0.0.1", "port": 4711}
+    event = read(line(OPENAT, type="accept4", params={"fd": 3, "addr": None}, exit={"addr": peer}, kernel={}))
+    assert (event["address"], event["port"]) == ("127.0.0.1", 4711)
+
+
+def test_who_called_is_told_by_the_user_it_is() -> None:
+    assert read(line(OPENAT, uid=1000))["caller_uid"] == 1000

@@ -64,10 +64,11 @@ static __always_inline void tap_string(struct tap_slot *slot, __u8 from,
 		bpf_probe_read_user(&more, 1, (void *)(place + len - 1));
 		state = more ? TAP_CUT : 0;
 	}
-	if (len <= 0) {
+	if (len < 0)
 		state = TAP_FAULT;
+	/* An empty string's NUL is not counted, that of others is. */
+	if (len <= 0)
 		len = 1;
-	}
 	len--;
 	tap_close(slot, field, tap_length((char *)(field + 1), len), state);
 }
@@ -147,11 +148,12 @@ static __always_inline void tap_argv(struct tap_slot *slot, __u8 from, __u8 arg,
 		at &= TAP_STRING_MAX - 1;
 		len = bpf_probe_read_user_str((char *)(field + 1) + at,
 					      TAP_STRING_MAX, (void *)text);
-		if (len <= 0) {
+		if (len < 0) {
 			state = TAP_FAULT;
 			break;
 		}
-		used += len;
+		/* An empty string's NUL is not counted. */
+		used += len ? len : 1;
 	}
 	if (used > TAP_STRING_MAX)
 		used = TAP_STRING_MAX;
