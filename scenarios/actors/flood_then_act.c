@@ -42,8 +42,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	opens = atol(argv[1]);
-	for (size_t at = strlen(path); at + 2 < sizeof(path); at += 2)
-		memcpy(path + at, "/x", 3);
+	/* Of few words: who reads it may take each of them apart. */
+	for (size_t at = strlen(path); at + 1 < sizeof(path); at++)
+		path[at] = at % NAME_MAX ? 'x' : '/';
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	if (sched_setaffinity(0, sizeof(one), &one))
