@@ -118,7 +118,8 @@ class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name, or one of several), of every
     scenario that is about that system call or event (or one of several), of that scenario about that call, or to build
     at all, with that text among the compiler's errors; on those kernels and architectures, or on all. A scenario must
-    fail with the text `says`, if there is one.
+    fail with the text `says`, if there is one; or by a complaint of the kernel's that has the text `splat`. With
+    `by_chance` it may pass as well.
 
     With `variant` or `param` it is of these variants and parameters of a scenario's calls alone (lab/calls): each of
     them must be reported wrong, and all others right."""
@@ -131,6 +132,8 @@ class Gap(BaseModel):
     param: OneOrMore = ()
     build: str = ""
     says: str = ""
+    splat: str = ""
+    by_chance: bool = False
     why: str = Field(min_length=1)
     upstream: str = ""
     kernels: str = Field("", description="a range of series: '>=6.1,<7'")
@@ -142,6 +145,10 @@ class Gap(BaseModel):
             raise ValueError("a gap is of a scenario, of an event or both, or it is of the build")
         if self.build and self.says:
             raise ValueError("says is of a scenario's failure; build itself is the text of the compiler's")
+        if self.splat and (self.build or self.says or self.narrow or not self.upstream):
+            raise ValueError("splat is how a whole scenario fails, and says upstream who was told")
+        if self.by_chance and not (self.says or self.splat):
+            raise ValueError("by_chance is of a gap that tells how the scenario fails: says or splat")
         if self.narrow and (self.build or self.says):
             raise ValueError("variant and param say what is wrong of a scenario's calls: neither build nor says")
         if self.kernels:

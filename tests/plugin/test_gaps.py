@@ -184,3 +184,40 @@ def test_why_a_driver_does_not_look_at_a_call_is_told(run: Any, fake_lab: FakeLa
     fake_lab.sees = ("openat",)
     result = run("@pytest.mark.syscall('connect')\n" + body("pass"), "-rs")
     result.stdout.fnmatch_lines(["*unsupported: falco:kmod does not look at connect (its manifest: sees)*"])
+
+
+SPLAT = "machine.run(['splat'])"
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines", "verdict"),
+    [
+        ({"splat": "WARNING"}, SPLAT, "gap"),
+        ({"splat": "nothing like it"}, SPLAT, "failed"),
+        ({}, SPLAT, "failed"),
+        ({"splat": "WARNING"}, FAILS, "failed"),
+        ({"splat": "WARNING"}, "pass", "failed"),
+        ({"splat": "WARNING", "by_chance": True}, "pass", "passed"),
+        ({"splat": "WARNING", "by_chance": True}, SPLAT, "gap"),
+        ({"says": "elsewhere", "by_chance": True}, FAILS, "failed"),
+    ],
+)
+def test_a_complaint_of_the_kernels_is_a_gap_only_where_the_gap_names_it(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, fields: dict[str, Any], lines: str, verdict: str
+) -> None:
+    fake_lab.gaps = (gap(scenario="test_it", **fields),)
+    run(body(lines))
+    assert results(pytester) == {THIS: verdict}
+
+
+@pytest.mark.parametrize(
+    "fields", [{"splat": "WARNING", "says": "x"}, {"by_chance": True}, {"splat": "WARNING", "variant": "x"}]
+)
+def test_what_a_gap_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        gap(scenario="test_it", **fields)
+
+
+def test_who_was_told_of_a_complaint_is_named() -> None:
+    with pytest.raises(ValidationError, match="upstream who was told"):
+        Gap(scenario="test_it", splat="WARNING", why="it never did")
