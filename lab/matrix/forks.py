@@ -51,7 +51,8 @@ class Forks:
         for again in (True, False):
             found = self.template(prepared)
             # A state has nothing of how QEMU runs its CPUs: one template serves both.
-            spec = replace(self._lab.spec(prepared), parallel=parallel)
+            spec = self._lab.spec(prepared)
+            spec = replace(spec, parallel=True) if parallel else spec
             fork = Fork(found, spec, prepared.qemu, self._lab.settings.run_dir, purpose=purpose)
             made(fork)
             try:
