@@ -1,7 +1,7 @@
 """A program that pretends to be another one is reported as what it is, and what is rare is reported at all.
 
-Source: falcosecurity/libs#1111 (a symlink's name for a program's) and #1300 (its trusted path); what a process writes over
-its arguments is what its children are told to have (driver/ppm_fillers.c reads mm->arg_start); Vali-Cyber's
+Source: falcosecurity/libs#1111 (a symlink's name for a program's) and #1300 (its trusted path); what a process
+writes over its arguments is what its children are told to have (driver/ppm_fillers.c reads mm->arg_start); Vali-Cyber's
 "some_weird_syscalls"; libs docs/report.md.
 """
 
