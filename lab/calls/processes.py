@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from lab.calls.files import opened
 from lab.calls.spec import Call, Step, Variant, variants
-from lab.calls.words import AT_FDCWD, data, flags, myself, null, number, result, text, unreadable, words
+from lab.calls.words import AT_FDCWD, Arg, Untold, data, flags, myself, null, number, result, text, unreadable, words
 
 # uapi/linux/sched.h
 _CLONE_FS, _CLONE_FILES, _CLONE_THREAD = 0x200, 0x400, 0x10000
@@ -24,7 +24,9 @@ _DONE = (("result", 0),)
 def _execve() -> Iterator[Variant]:
     name, argv = text(_TRUE, "filename"), words(["true", "one two", b"\xff\xfe", ""], "args")
     yield from variants("execve", name, argv, null(), path=0, how="k", params=_DONE, strange=errno.ENOENT)
-    yield Variant("no arguments", Step("execve", (name, words([], "args"), null()), "k"), params=_DONE)
+    yield Variant(
+        "no arguments", Step("execve", (name, Arg(words([]).word, (("args", Untold()),)), null()), "k"), params=_DONE
+    )
     yield Variant("NULL argv", Step("execve", (name, null("args"), null()), "k"), params=_DONE)
     yield Variant("unreadable argv", Step("execve", (name, unreadable("args"), null()), "k"), errno.EFAULT)
     yield Variant("unreadable envp", Step("execve", (name, argv, unreadable()), "k"), errno.EFAULT)
