@@ -39,9 +39,14 @@ def _execveat() -> Iterator[Variant]:
     yield from variants("execveat", here, name, argv, null(), none, path=1, how="k", params=_DONE, strange=errno.ENOENT)
     relative = (result("bin", "dirfd"), text("true", "filename"), argv, null(), none)
     yield Variant("relative", Step("execveat", relative, "k"), params=_DONE)
-    empty = flags(_AT_EMPTY_PATH, "flags", "AT_EMPTY_PATH")
-    by_fd = (result("true", "dirfd"), text("", "filename"), argv, null(), empty)
-    yield Variant("by descriptor", Step("execveat", by_fd, "k"), params=_DONE)
+
+
+def _by_descriptor() -> Call:
+    """fexecve(3)"""
+    argv, empty = words(["true", "one two"], "args"), flags(_AT_EMPTY_PATH, "flags", "AT_EMPTY_PATH")
+    args = (result("true", "dirfd"), text("", "filename"), argv, null(), empty)
+    step = Step("execveat", args, "k")
+    return Call("execveat", (Variant("by descriptor", step, params=_DONE),), (opened(_TRUE, "true"),))
 
 
 def _clone3_args(bits: int) -> bytes:
@@ -109,9 +114,10 @@ def _unshares() -> Iterator[Variant]:
     yield Variant("failing", Step("unshare", (flags(_CLONE_IO, "flags", "CLONE_IO"),), "k"), errno.EINVAL)
 
 
+BY_DESCRIPTOR = _by_descriptor()
 CALLS = (
     Call("execve", tuple(_execve())),
-    Call("execveat", tuple(_execveat()), (opened("/usr/bin", "bin"), opened(_TRUE, "true"))),
+    Call("execveat", tuple(_execveat()), (opened("/usr/bin", "bin"),)),
     Call("fork", tuple(variants("fork", how="f"))),
     Call("vfork", tuple(variants("vfork", how="f", compat=False))),
     Call("clone", tuple(_clones())),

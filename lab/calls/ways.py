@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from lab.calls.files import DIR, O_CLOEXEC, O_RDONLY, O_RDWR, UNREADABLE_HOW, create
+from lab.calls.processes import BY_DESCRIPTOR
 from lab.calls.spec import Call, Step, Variant
 from lab.calls.words import AT_FDCWD, AnyOf, Arg, data, flags, named, null, number, result, text
 
@@ -115,6 +116,7 @@ WAYS: Mapping[str, Call] = MappingProxyType(
         "rename": Call("renameat2", tuple(_renames())),
         "O_TMPFILE": Call("openat", (Variant("without a name", Step("openat", _UNNAMED)),)),
         "memfd": Call("openat", (_opened("by its descriptor", f"/proc/self/fd/{_DESCRIPTOR}"),), _MEMORY),
+        "descriptor": BY_DESCRIPTOR,
         "deleted folder": Call(
             "openat",
             (
