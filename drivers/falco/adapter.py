@@ -117,14 +117,15 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
         if value is not None and str(value).lstrip("-").isdigit():
             params[name] = int(value)
     _put_flags(params, kind, fields)
-    if (arguments := fields.get("evt.arg.args")) is not None:
+    if (arguments := fields.get("evt.arg.args")) not in (None, _NONE):
         params["args"] = _arguments(str(arguments))
-    if (environment := fields.get("evt.arg.env")) is not None:
+    if (environment := fields.get("evt.arg.env")) not in (None, _NONE):
         params["env"] = _arguments(str(environment))
-    if kind in _SENDS and (data := fields.get("evt.arg.data")) is not None:
+    if kind in _SENDS and (data := fields.get("evt.arg.data")) not in (None, _NONE):
         params["data"] = base64.b64decode(str(data), validate=True)
     params.update(_address(kind, fields))
-    if (fd := fields.get("fd.num")) is not None:
+    # Of an accept that is the new one, and the listener is nowhere.
+    if kind not in _ACCEPTS and (fd := fields.get("fd.num")) is not None:
         params["fd"] = int(fd)
     if (parent := fields.get("proc.pname")) is not None:
         params["parent"] = _bytes(parent)
@@ -142,7 +143,7 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
     """Numbers. Of most events `pid` is the process itself."""
     for name in (*_RAW, *_RAW_RENAMED):
         value = fields.get(f"evt.rawarg.{name}")
-        if value is not None and (name != "pid" or kind in _TARGETED):
+        if value is not None and (name != "pid" or kind in _TARGETED) and (name != "fd" or kind not in _ACCEPTS):
             params[_RAW_RENAMED.get(name, name)] = int(value)
     if (mode := fields.get("evt.arg.mode")) is not None:
         params["mode"] = _mode(str(mode))

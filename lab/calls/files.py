@@ -65,7 +65,6 @@ def _openat2() -> Iterator[Variant]:
         ("resolve", frozenset({"RESOLVE_NO_SYMLINKS"})),
     )
     yield from variants("openat2", _HERE, _NAME, how, number(24), path=1, dirfd=0, before=_made)
-    yield Variant("unreadable how", Step("openat2", (_HERE, _NAME, unreadable(), number(24))), errno.EFAULT)
 
 
 def _by_handle() -> Iterator[Variant]:
@@ -95,6 +94,13 @@ _TO_HANDLE = Step(
     label="handle",
 )
 
+UNREADABLE_HOW = Call(
+    "openat2",
+    (
+        Variant("unreadable how", Step("openat2", (_HERE, _NAME, unreadable(), number(24))), errno.EFAULT),
+        Variant("NULL how", Step("openat2", (_HERE, _NAME, null(), number(24))), errno.EFAULT),
+    ),
+)
 CALLS = (
     Call("open", tuple(variants("open", _NAME, _READ, _NO_MODE, path=0, before=_made))),
     Call("openat", tuple(variants("openat", _HERE, _NAME, _READ, _NO_MODE, path=1, dirfd=0, before=_made)), (DIR,)),

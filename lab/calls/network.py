@@ -147,8 +147,8 @@ def _sends() -> Iterator[Variant]:
     yield one("no UTF-8", odd, 4, _given(peer))
     yield one("empty", data(b""), 0, _given(peer))
     yield one("unreadable", unreadable("data"), 5, _given(peer), fails=errno.EFAULT)
-    yield one("unreadable address", hello, 5, (unreadable("address"), number(16)), fails=errno.EFAULT)
-    yield one("without an address", hello, 5, (null("address"), number(0)), fails=errno.EDESTADDRREQ)
+    yield one("unreadable address", hello, 5, (unreadable(), number(16)), fails=errno.EFAULT)
+    yield one("without an address", hello, 5, (null(), number(0)), fails=errno.EDESTADDRREQ)
     yield one("connected", hello, 5, (null(), number(0)), socket="joined")
 
 

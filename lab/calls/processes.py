@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from lab.calls.files import opened
 from lab.calls.spec import Call, Step, Variant, variants
-from lab.calls.words import AT_FDCWD, data, flags, myself, null, number, result, text, unreadable, words
+from lab.calls.words import AT_FDCWD, Arg, Untold, data, flags, myself, null, number, result, text, unreadable, words
 
 # uapi/linux/sched.h
 _CLONE_FS, _CLONE_FILES, _CLONE_THREAD = 0x200, 0x400, 0x10000
@@ -24,7 +24,9 @@ _DONE = (("result", 0),)
 def _execve() -> Iterator[Variant]:
     name, argv = text(_TRUE, "filename"), words(["true", "one two", b"\xff\xfe", ""], "args")
     yield from variants("execve", name, argv, null(), path=0, how="k", params=_DONE, strange=errno.ENOENT)
-    yield Variant("no arguments", Step("execve", (name, words([], "args"), null()), "k"), params=_DONE)
+    yield Variant(
+        "no arguments", Step("execve", (name, Arg(words([]).word, (("args", Untold()),)), null()), "k"), params=_DONE
+    )
     yield Variant("NULL argv", Step("execve", (name, null("args"), null()), "k"), params=_DONE)
     yield Variant("unreadable argv", Step("execve", (name, unreadable("args"), null()), "k"), errno.EFAULT)
     yield Variant("unreadable envp", Step("execve", (name, argv, unreadable()), "k"), errno.EFAULT)
@@ -37,9 +39,14 @@ def _execveat() -> Iterator[Variant]:
     yield from variants("execveat", here, name, argv, null(), none, path=1, how="k", params=_DONE, strange=errno.ENOENT)
     relative = (result("bin", "dirfd"), text("true", "filename"), argv, null(), none)
     yield Variant("relative", Step("execveat", relative, "k"), params=_DONE)
-    empty = flags(_AT_EMPTY_PATH, "flags", "AT_EMPTY_PATH")
-    by_fd = (result("true", "dirfd"), text("", "filename"), argv, null(), empty)
-    yield Variant("by descriptor", Step("execveat", by_fd, "k"), params=_DONE)
+
+
+def _by_descriptor() -> Call:
+    """fexecve(3)"""
+    argv, empty = words(["true", "one two"], "args"), flags(_AT_EMPTY_PATH, "flags", "AT_EMPTY_PATH")
+    args = (result("true", "dirfd"), text("", "filename"), argv, null(), empty)
+    step = Step("execveat", args, "k")
+    return Call("execveat", (Variant("by descriptor", step, params=_DONE),), (opened(_TRUE, "true"),))
 
 
 def _clone3_args(bits: int) -> bytes:
@@ -107,9 +114,10 @@ def _unshares() -> Iterator[Variant]:
     yield Variant("failing", Step("unshare", (flags(_CLONE_IO, "flags", "CLONE_IO"),), "k"), errno.EINVAL)
 
 
+BY_DESCRIPTOR = _by_descriptor()
 CALLS = (
     Call("execve", tuple(_execve())),
-    Call("execveat", tuple(_execveat()), (opened("/usr/bin", "bin"), opened(_TRUE, "true"))),
+    Call("execveat", tuple(_execveat()), (opened("/usr/bin", "bin"),)),
     Call("fork", tuple(variants("fork", how="f"))),
     Call("vfork", tuple(variants("vfork", how="f", compat=False))),
     Call("clone", tuple(_clones())),

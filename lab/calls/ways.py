@@ -7,9 +7,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from lab.calls.files import DIR, O_CLOEXEC, O_RDONLY, O_RDWR, create
+from lab.calls.files import DIR, O_CLOEXEC, O_RDONLY, O_RDWR, UNREADABLE_HOW, create
+from lab.calls.processes import BY_DESCRIPTOR
 from lab.calls.spec import Call, Step, Variant
-from lab.calls.words import AT_FDCWD, data, flags, named, null, number, result, text
+from lab.calls.words import AT_FDCWD, AnyOf, Arg, data, flags, named, null, number, result, text
 
 _HERE = number(AT_FDCWD, "dirfd")
 _READ = flags(O_RDONLY | O_CLOEXEC, "flags", "O_RDONLY", "O_CLOEXEC")
@@ -20,8 +21,15 @@ _DESCRIPTOR = 100  # one that nothing else has
 _RESOLVE = {"NO_XDEV": 1, "NO_MAGICLINKS": 2, "NO_SYMLINKS": 4, "BENEATH": 8, "IN_ROOT": 16}
 
 
-def _opened(name: str, path: str | bytes, fails: int = 0, before: tuple[Step, ...] = ()) -> Variant:
-    return Variant(name, Step("openat", (_HERE, text(path, "name"), _READ, _NO_MODE)), fails, before)
+def _opened(name: str, path: str, fails: int = 0, before: tuple[Step, ...] = (), *, whole: str = "") -> Variant:
+    """`whole`: a relative path as it is from the root."""
+    return Variant(name, Step("openat", (_HERE, _either(path, whole), _READ, _NO_MODE)), fails, before)
+
+
+def _either(path: str, whole: str) -> Arg:
+    """A path that may be reported as it was given or whole."""
+    given = text(path, "name")
+    return Arg(given.word, (("name", AnyOf((path.encode(), whole.encode()))),)) if whole else given
 
 
 def _folder(path: str) -> Step:
@@ -33,20 +41,20 @@ def _linked(target: str, path: str) -> Step:
 
 
 def _resolves() -> Iterator[Variant]:
-    for name, path, fails in (
-        ("BENEATH", "../etc/hostname", errno.EXDEV),
-        ("BENEATH", "there", 0),
-        ("NO_SYMLINKS", "link", errno.ELOOP),
-        ("NO_MAGICLINKS", "/proc/self/exe", errno.ELOOP),
-        ("NO_XDEV", "/proc/self/stat", errno.EXDEV),
-        ("IN_ROOT", "/../../there", 0),
+    for name, path, whole, fails in (
+        ("BENEATH", "../etc/hostname", "/etc/hostname", errno.EXDEV),
+        ("BENEATH", "there", "/work/there", 0),
+        ("NO_SYMLINKS", "link", "/work/link", errno.ELOOP),
+        ("NO_MAGICLINKS", "/proc/self/exe", "", errno.ELOOP),
+        ("NO_XDEV", "/proc/self/stat", "", errno.EXDEV),
+        ("IN_ROOT", "/../../there", "/work/there", 0),
     ):
         how = data(
             struct.pack("=QQQ", O_RDONLY | O_CLOEXEC, 0, _RESOLVE[name]),
             ("flags", frozenset({"O_RDONLY", "O_CLOEXEC"})),
             ("resolve", frozenset({f"RESOLVE_{name}"})),
         )
-        step = Step("openat2", (result("dir", "dirfd"), text(path, "name"), how, number(24)))
+        step = Step("openat2", (result("dir", "dirfd"), _either(path, whole), how, number(24)))
         yield Variant(f"{name} {'refused' if fails else 'allowed'}", step, fails)
 
 
@@ -81,6 +89,7 @@ _THERE = create("/work/there")
 WAYS: Mapping[str, Call] = MappingProxyType(
     {
         "RESOLVE": Call("openat2", tuple(_resolves()), (DIR, _THERE, _linked("/work/there", "/work/link"))),
+        "unreadable how": UNREADABLE_HOW,
         "symlink": Call(
             "openat",
             (
@@ -107,9 +116,14 @@ WAYS: Mapping[str, Call] = MappingProxyType(
         "rename": Call("renameat2", tuple(_renames())),
         "O_TMPFILE": Call("openat", (Variant("without a name", Step("openat", _UNNAMED)),)),
         "memfd": Call("openat", (_opened("by its descriptor", f"/proc/self/fd/{_DESCRIPTOR}"),), _MEMORY),
+        "descriptor": BY_DESCRIPTOR,
         "deleted folder": Call(
             "openat",
-            (_opened("a file in it", "there", errno.ENOENT), _opened("itself", "."), _opened("above", "..")),
+            (
+                _opened("a file in it", "there", errno.ENOENT, whole="/work/gone/there"),
+                _opened("itself", ".", whole="/work/gone"),
+                _opened("above", "..", whole="/work"),
+            ),
             _GONE,
         ),
     }

@@ -17,9 +17,10 @@ from lab.scenario import altered, missing
 
 def taken(name: str) -> ParameterSet:
     call = WAYS[name]
-    which = {"type": call.name, "comm": "syscalls"}
-    controls = [*(altered(param, **which) for param in (*call.params, "result")), missing(**which)]
-    return pytest.param(name, id=name, marks=[pytest.mark.syscall(call.name), pytest.mark.controls(*controls)])
+    which = {"type": call.name, "comm": {"syscalls", "true"}}
+    controls = [*(altered(param, **which) for param in sorted({*call.params, "result"})), missing(**which)]
+    # By its own name too: a gap may be of one way.
+    return pytest.param(name, id=name, marks=[pytest.mark.syscall(call.name, name), pytest.mark.controls(*controls)])
 
 
 @pytest.mark.parametrize("name", [taken(name) for name in WAYS])

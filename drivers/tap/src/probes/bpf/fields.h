@@ -152,8 +152,13 @@ static __always_inline void tap_argv(struct tap_slot *slot, __u8 from, __u8 arg,
 			state = TAP_FAULT;
 			break;
 		}
-		/* An empty string's NUL is not counted. */
-		used += len ? len : 1;
+		/*
+		 * An empty string's NUL is not counted: 0 becomes 1, without a
+		 * branch, of which the verifier would follow both sides each
+		 * time round.
+		 */
+		OPAQUE(len);
+		used += len + ((__u64)(len - 1) >> 63);
 	}
 	if (used > TAP_STRING_MAX)
 		used = TAP_STRING_MAX;
