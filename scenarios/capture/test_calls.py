@@ -16,7 +16,8 @@ from lab.plugin.call_fixtures import Calls
 from lab.scenario import altered, missing
 
 COMMS = {"syscalls", "true"}
-SMOKE = {"openat", "execve", "connect"}
+# None until each driver that CI runs has been seen with them on each of its cells.
+SMOKE: frozenset[str] = frozenset()
 
 
 def asked(name: str) -> ParameterSet:

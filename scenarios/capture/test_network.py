@@ -29,6 +29,7 @@ def test_a_connection_is_reported_with_the_peer_address_and_port(events: Events,
     seen.one(**CONNECT, address="127.0.0.1", port=made["port"], result=0)
 
 
+@pytest.mark.profile("default")
 @pytest.mark.syscall("connect")
 @pytest.mark.controls(
     altered("address", **WAITED), altered("port", **WAITED), altered("result", **WAITED), missing(**WAITED)
@@ -40,6 +41,7 @@ def test_a_connect_that_waits_and_gives_up_is_reported_when_it_ends(events: Even
     seen.one(**WAITED, pid=made["pid"], address="127.0.0.1", port=made["port"])
 
 
+@pytest.mark.profile("default")
 @pytest.mark.syscall("accept4", "sendto")
 @pytest.mark.controls(
     altered("address", **ACCEPTED),

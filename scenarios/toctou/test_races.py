@@ -88,7 +88,7 @@ def test_a_race_for_what_is_not_in_memory_at_first_misleads_nobody(
     trials.demand_right(made, seen)
 
 
-@pytest.mark.parametrize("name", [family("opens", profile="smoke"), *EACH[1:]])
+@pytest.mark.parametrize("name", EACH)
 def test_a_change_at_a_page_fault_misleads_nobody(events: Events, trials: Trials, profile: Profile, name: str) -> None:
     with events.capture() as seen:
         made = trials.run("fault", FAMILIES[name], profile.pick(smoke=3, default=4, full=40))
