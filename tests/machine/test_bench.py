@@ -33,6 +33,7 @@ def measure(tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_a_fork_is_quicker_than_a_boot_to_the_same_point(measure: Any, capsys: pytest.CaptureFixture[str]) -> None:
     found = measure("--arch", "amd64", "--driver", "falco:kmod", "--repeat", "2")
     measured = found["measured"]

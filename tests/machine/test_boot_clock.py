@@ -17,7 +17,7 @@ from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab, Prepared
 
 AGE = 3 * 86400  # seconds that the template's clock is behind
-DRIVERS = ["falco:bpf", "bpftrace:script"]
+DRIVERS = [pytest.param("falco:bpf", marks=pytest.mark.slow), "bpftrace:script"]
 
 
 def saved(lab: Lab, prepared: Prepared, folder: Path) -> Template:

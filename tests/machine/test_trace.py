@@ -103,6 +103,7 @@ def test_a_function_that_is_none_and_a_machine_that_is_none_are_one_sentence(for
     assert switched_off(fork)
 
 
+@pytest.mark.slow
 def test_bpftrace_is_put_into_a_machine_that_runs_and_its_maps_are_printed_at_the_end(fork: Fork) -> None:
     status, out, err = trace(fork, "-e", OPENED, "--", "cat", "/etc/hostname")
     assert status == 0, err

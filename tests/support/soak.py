@@ -64,14 +64,17 @@ class Soak:
 
     def at_once(self, rounds: int) -> None:
         """So many rounds of WIDTH forks that all run before the first of them is used."""
-        with (
-            self._nothing_stays(f"{rounds} rounds of {WIDTH} at a time", rounds * WIDTH),
-            ThreadPoolExecutor(WIDTH) as pool,
-        ):
+        # What so many captures need of this process at once stays with it: one round goes before, as one fork does.
+        self._round(0)
+        with self._nothing_stays(f"{rounds} rounds of {WIDTH} at a time", rounds * WIDTH):
             for number in range(rounds):
-                meeting = threading.Barrier(WIDTH, timeout=_MEET)
-                places = [number * WIDTH + place for place in range(WIDTH)]
-                list(pool.map(self._meet, places, [meeting] * WIDTH))
+                self._round(number)
+
+    def _round(self, number: int) -> None:
+        meeting = threading.Barrier(WIDTH, timeout=_MEET)
+        places = [number * WIDTH + place for place in range(WIDTH)]
+        with ThreadPoolExecutor(WIDTH) as pool:
+            list(pool.map(self._meet, places, [meeting] * WIDTH))
 
     @contextmanager
     def fork(self) -> Iterator[Fork]:
