@@ -189,7 +189,7 @@ def vfork_is_told(deployment: Deployment) -> None:
 
 def name_is_whole(deployment: Deployment) -> None:
     family, seen = act(deployment, "tap_actions")
-    seen.one(type="openat", pid=family["pid"], name="/work/tap/none", kernel_name="/work/tap/none")
+    seen.one(type="openat", pid=family["pid"], name_exit="/work/tap/none", kernel_name="/work/tap/none")
 
 
 def memory_comes_back(deployment: Deployment) -> None:
@@ -223,7 +223,7 @@ EVERY_MODE: dict[str, tuple[Check, str]] = {
     "result": (failure_is_told_as_failure, "the nearest has result=0"),
     "no-compat": (narrow_call_is_told, "no event with type='openat', pid=[0-9]+, abi='i386'"),
     "no-vfork": (vfork_is_told, "no event with type='vfork'"),
-    "path-length": (name_is_whole, "the nearest has name='/work/tap/non'"),
+    "path-length": (name_is_whole, "the nearest has name_exit='/work/tap/non'"),
 }
 KMOD: dict[str, tuple[Check, str]] = {"leak": (memory_comes_back, "the slots' 8 MiB stayed")}
 BREAKING: dict[str, tuple[Check, str]] = {
