@@ -16,8 +16,9 @@ from lab.bench.measure import Bench
 from lab.bench.report import Findings
 from lab.bench.virtme import Virtme, VirtmeGuest
 from lab.cli.context import Wanted, cell_options, notice
+from lab.cli.terminal import STDOUT, write
 from lab.drivers.manifest import default_driver
-from lab.errors import ExitCode, HostError
+from lab.errors import ExitCode
 from lab.machines.spec import MachineSpec
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab
@@ -25,7 +26,6 @@ from lab.settings import Settings
 
 _MAX_REPEAT = 1000
 _MAX_CALLS = 200_000  # what their events are as text must fit into what the lab takes of a guest
-_STDOUT = Path("-")
 
 
 @click.command("bench")
@@ -60,11 +60,11 @@ def bench(
         return _flood(Lab(settings, notice), cell, calls, repeat, output)
     rival = virtme.find(cell.arch) if with_virtme else None
     if output is not None:
-        _write(output, "")  # now, not when all has been measured
+        write(output, "")  # now, not when all has been measured
     found = _measure(Lab(settings, notice), cell, repeat, rival)
     if output is not None:
-        _write(output, report.as_json(found) + "\n")
-    if output != _STDOUT:
+        write(output, report.as_json(found) + "\n")
+    if output != STDOUT:
         report.show(found)
     return ExitCode.OK
 
@@ -74,12 +74,12 @@ def _flood(lab: Lab, cell: Cell, calls: int, repeat: int, output: Path | None) -
     prepared = lab.prepare(cell)
     versions = {"lab": version("kernel-lab"), **prepared.versions()}
     if output is not None:
-        _write(output, "")
+        write(output, "")
     floods: list[Flood] = Floods(lab, prepared, calls, notice).run(repeat)
     facts = {"calls": calls, "repeat": repeat, "versions": versions, "guest": _guest(lab.spec(prepared))}
     if output is not None:
-        _write(output, flood_report.as_json(floods, facts) + "\n")
-    if output != _STDOUT:
+        write(output, flood_report.as_json(floods, facts) + "\n")
+    if output != STDOUT:
         kernel = prepared.kernel.release
         flood_report.show(floods, f"{cell.slug}: kernel {kernel}, {calls} calls, {repeat} time(s)")
     return ExitCode.CHECK_FAILED if any(flood.silent for flood in floods) else ExitCode.OK
@@ -109,13 +109,3 @@ def _measure(lab: Lab, cell: Cell, repeat: int, rival: Virtme | None) -> Finding
 
 def _guest(spec: MachineSpec) -> dict[str, Any]:
     return {"acceleration": str(spec.acceleration.kind), "cpus": spec.cpus, "memory_mib": spec.memory_mib}
-
-
-def _write(output: Path, text: str) -> None:
-    if output == _STDOUT:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text)
-    except OSError as error:
-        raise HostError(f"{output} cannot be written: {error.strerror}", hint="name another file") from error

@@ -11,11 +11,12 @@ from pathlib import Path
 import click
 
 from lab.cli.context import Wanted, cell_options, notice
+from lab.cli.terminal import write
 from lab.compare.actions import ACTIONS
 from lab.compare.comparison import Comparison
 from lab.compare.report import markdown, show
 from lab.drivers.manifest import Given, find_driver, find_drivers, own_drivers
-from lab.errors import ExitCode, HostError, RequestError
+from lab.errors import ExitCode, RequestError
 from lab.matrix.provision import Lab
 from lab.settings import Settings
 
@@ -46,7 +47,7 @@ def compare(settings: Settings, wanted: Wanted, names: tuple[str, ...], output: 
     for driver in drivers:
         find_driver(driver, Given.of(settings))
     cells = [replace(wanted, driver=driver).cell(settings) for driver in drivers]
-    _write(output, "")  # now, not when all has been done
+    write(output, "")  # now, not when all has been done
     actions = [action for action in ACTIONS if not names or action.name in names]
     lab = Lab(settings, notice)
     columns = Comparison(lab, actions, notice).run(cells)
@@ -57,7 +58,7 @@ def compare(settings: Settings, wanted: Wanted, names: tuple[str, ...], output: 
         command += f" --driver {wanted.driver}" if wanted.driver else ""
         made_with = f"kernel-lab {version('kernel-lab')}."
         date = time.strftime("%Y-%m-%d", time.gmtime())
-        _write(output, markdown(columns, actions, title=title, date=date, command=command, facts=[made_with]))
+        write(output, markdown(columns, actions, title=title, date=date, command=command, facts=[made_with]))
     show(columns, actions, title)
     return ExitCode.OK if releases else ExitCode.CHECK_FAILED
 
@@ -69,12 +70,3 @@ def everyone() -> str:
         others = [f"@{name}" for name in manifest.versions if name != manifest.default_version]
         found += [f"{manifest.name}{name}:all" for name in ("", *others)]
     return ",".join(found)
-
-
-def _write(output: Path | None, text: str) -> None:
-    if output is None:
-        return
-    try:
-        output.write_text(text)
-    except OSError as error:
-        raise HostError(f"{output} cannot be written: {error.strerror}", hint="name another file") from error

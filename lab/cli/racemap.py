@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from lab.cli.context import Wanted, cell_options, notice
+from lab.cli.terminal import STDOUT, write
 from lab.drivers.manifest import default_driver
-from lab.errors import ExitCode, HostError
+from lab.errors import ExitCode
 from lab.matrix.provision import Lab
 from lab.races.racemap import RaceMap
 from lab.races.report import Grid, as_json, picture, show
@@ -20,7 +21,6 @@ from lab.races.windows import Window
 from lab.settings import Settings
 
 _MAX_REPEAT = 1000
-_STDOUT = Path("-")
 
 
 @click.command("race-map")
@@ -62,7 +62,7 @@ def race_map(
     """
     cell = replace(wanted, driver=wanted.driver or settings.driver or default_driver()).cell(settings)
     for path in (output, svg):
-        _write(path, "")  # now, not when all has been done
+        write(path, "")  # now, not when all has been done
     lab = Lab(settings, notice)
     prepared = lab.prepare(cell)
     chosen = [Window(window) for window in windows] or list(Window)
@@ -70,21 +70,9 @@ def race_map(
     title = f"{cell.slug}: kernel {prepared.kernel.release}"
     versions: dict[str, Any] = {"lab": version("kernel-lab"), **prepared.versions()}
     if output is not None:
-        _write(output, as_json(points, {"cell": cell.slug, "repeat": repeat, "versions": versions}) + "\n")
+        write(output, as_json(points, {"cell": cell.slug, "repeat": repeat, "versions": versions}) + "\n")
     if svg is not None:
-        _write(svg, picture(points, title))
-    if output != _STDOUT:
+        write(svg, picture(points, title))
+    if output != STDOUT:
         show(points, title)
     return ExitCode.CHECK_FAILED if Grid(points).varied() else ExitCode.OK
-
-
-def _write(output: Path | None, text: str) -> None:
-    if output is None:
-        return
-    if output == _STDOUT:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text)
-    except OSError as error:
-        raise HostError(f"{output} cannot be written: {error.strerror}", hint="name another file") from error

@@ -7,11 +7,15 @@ import sys
 import termios
 import tty
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
+from lab.errors import HostError
+
 COMMAND_SECONDS = 600.0
+STDOUT = Path("-")
 
 
 def out(data: bytes) -> None:
@@ -24,6 +28,19 @@ def err(data: bytes) -> None:
     """The same on standard error."""
     sys.stderr.buffer.write(data)
     sys.stderr.buffer.flush()
+
+
+def write(output: Path | None, text: str) -> None:
+    """Write what a command was asked to write, `-` on standard output; HostError when the file cannot be written."""
+    if output is None:
+        return
+    if output == STDOUT:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise HostError(f"{output} cannot be written: {error.strerror}", hint="name another file") from error
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from lab.arches import Arch
 from lab.errors import CommandTimeoutError, LabError, MachineLostError, RequestError, UnsupportedError
 from lab.evidence.ftrace import Guest
 from lab.evidence.live import LONGEST, Live
-from lab.images.roots import RootWish, get_root
+from lab.images.roots import tool_root
 from lab.machines.result import Sink
 from lab.settings import Settings
 from lab.store import Store
@@ -154,13 +154,4 @@ def _is_own(path: Path) -> bool:
 
 
 def _root(arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Path:
-    wish = RootWish(
-        kind="tool",
-        name=PACKAGE,
-        suite=SUITE,
-        packages=(PACKAGE,),
-        arch=arch,
-        inputs={"arch": arch.name, "layout": 1},
-        notice=f"unpacking bpftrace for {arch.name} guests",
-    )
-    return get_root(wish, store, settings, notice, lambda _: {}).files / "root"
+    return tool_root(PACKAGE, SUITE, arch, store, settings, notice)

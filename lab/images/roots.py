@@ -35,6 +35,22 @@ class RootWish:
     notice: str
 
 
+def tool_root(
+    package: str, suite: str, arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]
+) -> Path:
+    """The root with a package whose programs are put into guests of that architecture."""
+    wish = RootWish(
+        kind="tool",
+        name=package,
+        suite=suite,
+        packages=(package,),
+        arch=arch,
+        inputs={"arch": arch.name, "layout": 1},
+        notice=f"unpacking {package} for {arch.name} guests",
+    )
+    return get_root(wish, store, settings, notice, lambda _: {}).files / "root"
+
+
 def get_root(
     wish: RootWish,
     store: Store,

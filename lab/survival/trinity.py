@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.arches import Arch
 from lab.errors import LabError
-from lab.images.roots import RootWish, get_root
+from lab.images.roots import tool_root
 from lab.machines.machine import Machine
 from lab.settings import Settings
 from lab.store import Store
@@ -72,13 +72,4 @@ def read_said(said: str) -> Ran:
 
 def program(arch: Arch, store: Store, settings: Settings, notice: Callable[[str], None]) -> Path:
     """The program for guests of that architecture, out of Debian's package."""
-    wish = RootWish(
-        kind="tool",
-        name=PACKAGE,
-        suite=SUITE,
-        packages=(PACKAGE,),
-        arch=arch,
-        inputs={"arch": arch.name, "layout": 1},
-        notice=f"unpacking trinity for {arch.name} guests",
-    )
-    return get_root(wish, store, settings, notice, lambda _: {}).files / "root" / _PROGRAM
+    return tool_root(PACKAGE, SUITE, arch, store, settings, notice) / _PROGRAM

@@ -16,8 +16,6 @@ from lab.plugin.call_fixtures import Calls
 from lab.scenario import altered, missing
 
 COMMS = {"syscalls", "true"}
-# None until each driver that CI runs has been seen with them on each of its cells.
-SMOKE: frozenset[str] = frozenset()
 
 
 def asked(name: str) -> ParameterSet:
@@ -27,8 +25,6 @@ def asked(name: str) -> ParameterSet:
     if CALLS[name].returns:
         controls.append(altered(RESULT, **which))
     marks = [pytest.mark.syscall(name), pytest.mark.controls(*controls)]
-    if name in SMOKE:
-        marks.append(pytest.mark.profile("smoke"))
     return pytest.param(name, id=name, marks=marks)
 
 

@@ -1,6 +1,6 @@
 """Who made a call: however a process came to be, and however it changed, its events say who it is.
 
-Source: clone(2), execve(2), pid_namespaces(7); falcosecurity/libs test/drivers (SyscallExit clone3X, execveX);
+Source: clone(2), execve(2), pid_namespaces(7); falcosecurity/libs test/drivers;
 falcosecurity/libs#1111 (what a script's process is called).
 """
 

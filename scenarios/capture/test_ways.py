@@ -1,6 +1,6 @@
 """Whatever way leads to a file, the call that takes it is reported as it was made, with what the kernel made of it.
 
-Source: openat2(2), RESOLVE_*; falcosecurity/falco#2203 (/proc/self/root); "Bypass Falco" (Kohler, 2020): symbolic and
+Source: openat2(2), RESOLVE_*; falcosecurity/falco#2203 (/proc/self/root); symbolic and
 hard links, bind mounts.
 """
 
