@@ -31,6 +31,7 @@ class Results:
         self.planned: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
         self.controls: dict[str, list[str]] = {}
+        self._seconds: dict[str, float] = {}
 
     def begin(self, plan: Plan) -> None:
         """Refuse what cannot be, resolve what is needed and write the plan down, before anything runs.
@@ -60,6 +61,7 @@ class Results:
         if report.nodeid not in self.planned:
             return
         slug = self.planned[report.nodeid]
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         facts = replace(self._facts[slug], **made_of(report))
         if facts != self._facts[slug]:
             self._facts[slug] = facts
@@ -78,6 +80,7 @@ class Results:
             "controls": outcome.controls,
             "bundle": outcome.bundle,
             "recorded": properties,
+            "seconds": round(self._seconds[name], 2),
         }
         with (self._session.folder / RESULTS).open("a") as stream:
             stream.write(json.dumps(row) + "\n")
