@@ -70,8 +70,7 @@ class Floods:
         made: list[Machine] = []
         try:
             machine = started(self._lab, self._forks, self._prepared, "bench", made.append)
-            machine.write(_PROGRAM, self._program)
-            machine.run(["chmod", "755", _PROGRAM])
+            machine.install(_PROGRAM, self._program)
             deployment = self._lab.deploy(machine, self._prepared)
             delivered, until, seconds, dropped = self._watched(deployment, kind)
             deployment.unload()

@@ -71,8 +71,7 @@ class Comparison:
     def _sights(self, machine: Machine, deployment: Deployment) -> tuple[Sight, ...]:
         events = Events(deployment)
         program = self._lab.program(_SOURCE, machine.spec.arch)
-        machine.write(_PROGRAM, program.read_bytes())
-        machine.run(["chmod", "755", _PROGRAM])
+        machine.install(_PROGRAM, program.read_bytes())
         with events.capture() as seen:
             done = [_do(machine, action) for action in self._actions]
         return tuple(judge(did, seen, deployment.mode.sees) for did in done)

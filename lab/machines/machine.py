@@ -117,6 +117,10 @@ class Machine:
         """Put a file into the guest."""
         self.run(["dd", f"of={path}", "bs=64k", "status=none"], stdin=data)
 
+    def install(self, path: str, program: bytes) -> None:
+        """Put a program into the guest, which has no /dev/stdin."""
+        self.run(["install", "-m", "755", "/proc/self/fd/0", path], stdin=program)
+
     def put(self, path: str, file: Path) -> None:
         """Put a large file of the host into the guest, piece by piece; LabError when either side cannot."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
@@ -10,12 +11,13 @@ from lab.calls.judge import MISSING, Fault, MadeCall, demand_made, faults, known
 from lab.calls.known import gap_of, told, untrue
 from lab.calls.spec import Call, Line, rendered, script
 from lab.drivers.expect import Expectations
-from lab.drivers.schema import Gap
+from lab.drivers.gaps import Gap
 from lab.errors import KnownGapError, UnsupportedError
 from lab.machines.machine import Machine
-from lab.plugin.fixtures import Actor
+from lab.plugin.fixtures import Actor, Actors
 from lab.plugin.gaps import narrow_of
 from lab.plugin.session import Scenario
+from lab.plugin.tape import Taped
 
 _SCRIPT = "/work/calls"
 _ACTOR = "syscalls"
@@ -25,8 +27,9 @@ class Calls:
     """Makes calls, and judges what was reported of them. What the manifest knows to be wrong of some variants is
     excused, once: a control that alters it is not."""
 
-    def __init__(self, machine: Machine, actor: Actor, scenario: Scenario, gaps: Sequence[Gap]) -> None:
-        self._machine, self._actor, self._scenario, self._gaps = machine, actor, scenario, gaps
+    def __init__(self, machine: Machine, actors: Actors, scenario: Scenario, gaps: Sequence[Gap]) -> None:
+        self._machine, self._actors, self._scenario, self._gaps = machine, actors, scenario, gaps
+        self._actor = cast(Actor, Taped(actors.run, scenario.tape, "actor"))
         self._excused: set[Fault] = set()
 
     def script(self, call: Call) -> list[Line]:
@@ -36,7 +39,7 @@ class Calls:
         lines = script(call, arch)
         if not any(line.variant for line in lines):
             raise UnsupportedError(f"{arch.name} has no {call.name}")
-        self._actor(_ACTOR, "/dev/null")
+        self._actors.place(_ACTOR)
         self._machine.write(_SCRIPT, rendered(lines, arch))
         return lines
 
@@ -81,7 +84,7 @@ class Calls:
 
 
 @pytest.fixture
-def calls(request: pytest.FixtureRequest, machine: Machine, actor: Actor, scenario: Scenario) -> Calls:
+def calls(request: pytest.FixtureRequest, machine: Machine, actors: Actors, scenario: Scenario) -> Calls:
     """A system call's variants: `calls.script(call)`, `calls.make(lines)` in a capture, `calls.demand(call, made,
     seen)`."""
-    return Calls(machine, actor, scenario, narrow_of(request.node, scenario))
+    return Calls(machine, actors, scenario, narrow_of(request.node, scenario))

@@ -23,6 +23,7 @@ from lab.plugin.tape import Taped, TapedEvents
 __all__ = [
     "PrintkFixture",
     "actor",
+    "actors",
     "bpftool",
     "deployment",
     "driver",
@@ -94,22 +95,38 @@ def events(deployment: Deployment, scenario: Scenario) -> Events:
     return cast(Events, TapedEvents(scenario.events, scenario.tape, "events"))
 
 
-@pytest.fixture
-def actor(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenario) -> Actor:
-    """Runs a C program of `actors/` beside the scenarios in the guest and returns the JSON that it prints."""
-    lab = request.config.stash[SESSION].lab
-    folder = _actors_of(request.path)
+class Actors:
+    """The C programs of `folder` in one machine; `program` builds one."""
 
-    def act(name: str, *arguments: str) -> dict[str, Any]:
-        program = lab.program(folder / f"{name}.c", scenario.cell.arch)
+    def __init__(self, machine: Machine, folder: Path, program: Callable[[Path], Path]) -> None:
+        self._machine, self._folder, self._program = machine, folder, program
+        self._there: set[str] = set()
+
+    def place(self, name: str) -> str:
+        """Put one into the guest, once, and say where it is there: before a capture that shall not see it come."""
         path = f"{PAYLOAD}/bin/{name}"
-        if deployment.machine.run(["test", "-x", path], check=False).status != 0:
-            deployment.machine.write(path, program.read_bytes())
-            deployment.machine.run(["chmod", "755", path])
-        said: dict[str, Any] = json.loads(deployment.machine.run([path, *arguments]).stdout)
+        if name not in self._there:
+            self._machine.install(path, self._program(self._folder / f"{name}.c").read_bytes())
+            self._there.add(name)
+        return path
+
+    def run(self, name: str, *arguments: str) -> dict[str, Any]:
+        """Run one; the JSON that it prints."""
+        said: dict[str, Any] = json.loads(self._machine.run([self.place(name), *arguments]).stdout)
         return said
 
-    return cast(Actor, Taped(act, scenario.tape, "actor"))
+
+@pytest.fixture
+def actors(request: pytest.FixtureRequest, deployment: Deployment, scenario: Scenario) -> Actors:
+    """The programs of `actors/` beside the scenarios, for this machine. For the lab's own fixtures."""
+    lab, arch = request.config.stash[SESSION].lab, scenario.cell.arch
+    return Actors(deployment.machine, _actors_of(request.path), lambda source: lab.program(source, arch))
+
+
+@pytest.fixture
+def actor(actors: Actors, scenario: Scenario) -> Actor:
+    """Runs a C program of `actors/` beside the scenarios in the guest and returns the JSON that it prints."""
+    return cast(Actor, Taped(actors.run, scenario.tape, "actor"))
 
 
 def _actors_of(path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.drivers import gaps
-from lab.drivers.schema import Gap
+from lab.drivers.gaps import Gap
 from lab.plugin.controls import ControlFailedError
 from lab.plugin.session import Scenario
 
@@ -57,7 +57,7 @@ def demand_seen(item: pytest.Item, state: Scenario) -> None:
     """UnsupportedError when the scenario is about what the cell's driver does not look at."""
     if state.prepared is not None and state.prepared.driver is not None:
         driver = state.prepared.driver.driver
-        gaps.demand_seen(driver.mode, driver.name, _subjects(item))
+        gaps.demand_seen(set(driver.mode.sees), driver.name, _subjects(item))
 
 
 def _subjects(item: pytest.Item) -> set[str]:

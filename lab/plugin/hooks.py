@@ -17,6 +17,7 @@ from lab.plugin.fixtures import (
     SCENARIO,
     SESSION,
     actor,
+    actors,
     bpftool,
     deployment,
     driver,
@@ -45,7 +46,19 @@ pytest_plugins = (
     "lab.plugin.attack_fixtures",
 )
 
-__all__ = ["actor", "bpftool", "deployment", "driver", "events", "ftrace", "machine", "printk", "profile", "scenario"]
+__all__ = [
+    "actor",
+    "actors",
+    "bpftool",
+    "deployment",
+    "driver",
+    "events",
+    "ftrace",
+    "machine",
+    "printk",
+    "profile",
+    "scenario",
+]
 
 RESULTS = pytest.StashKey[Results]()
 

@@ -65,8 +65,7 @@ class Race:
         if self._ready:
             return
         self._symbols()
-        self._machine.write(_PROGRAM, self._program())
-        self._machine.run(["chmod", "755", _PROGRAM])
+        self._machine.install(_PROGRAM, self._program())
         self._ready = True
 
     @contextmanager
