@@ -24,6 +24,8 @@ _STRINGS = (
 )  # fmt: skip
 # What sysdig says where there is no string: of a null pointer, say.
 _NONE = "<NA>"
+# What it says where there are no bytes, even of those that it writes in base64: the three that are written so are lost.
+_NULL = "NULL"
 _NUMBERS = ("status", "ret")
 # Numbers as the driver has them, without what sysdig makes of them: the path of a descriptor, the name of a user.
 _RAW = (
@@ -121,7 +123,7 @@ def _params(fields: dict[str, Any]) -> dict[str, Value]:
         params["args"] = _arguments(str(arguments))
     if (environment := fields.get("evt.arg.env")) not in (None, _NONE):
         params["env"] = _arguments(str(environment))
-    if kind in _SENDS and (data := fields.get("evt.arg.data")) not in (None, _NONE):
+    if kind in _SENDS and (data := fields.get("evt.arg.data")) not in (None, _NONE, _NULL):
         params["data"] = base64.b64decode(str(data), validate=True)
     params.update(_address(kind, fields))
     # Of an accept that is the new one, and the listener is nowhere.
@@ -211,8 +213,8 @@ def _cgroup(encoded: str) -> bytes:
 
 def _arguments(encoded: str) -> tuple[bytes, ...]:
     """argv without its first word: base64 of strings that each end in NUL."""
-    # What sysdig calls none: as base64 it would be no words either, which end in NUL.
-    data = b"" if encoded == "NULL" else base64.b64decode(encoded, validate=True)
+    # As base64 it would be no words either, which end in NUL.
+    data = b"" if encoded == _NULL else base64.b64decode(encoded, validate=True)
     return tuple(data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 

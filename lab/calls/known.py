@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 
 from lab.calls.judge import Fault
-from lab.drivers.schema import Gap
+from lab.drivers.gaps import Gap
 
 
 def gap_of(fault: Fault, gaps: Sequence[Gap]) -> Gap | None:

@@ -12,9 +12,10 @@ from rich.table import Table
 from lab import arches
 from lab.cli.context import given_options, notice
 from lab.drivers.build import build_driver
+from lab.drivers.gaps import Gap
 from lab.drivers.manifest import DriverMode, Given, find_driver, find_manifest, own_drivers
 from lab.drivers.parse import read_manifest
-from lab.drivers.schema import Gap, Manifest, Mode
+from lab.drivers.schema import Manifest, Mode
 from lab.matrix.provision import Lab
 from lab.settings import Settings
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GONE = "run what `consumer.command` in driver.toml says by hand: `lab shell` has the same guest"
 _LINES = "it must print one event a line, and nothing else: correct `consumer.command` in driver.toml"
 _AGAIN = 0.05  # seconds on hardware to wait for a first sentinel before making the next: it may not be read yet
+_AGAIN_AT_MOST = 0.8
 
 
 @dataclass
@@ -108,10 +109,13 @@ def mark_until_seen(stream: Stream, prefix: str) -> None:
     deployment = stream.deployment
     machine, name = deployment.machine, deployment.build.driver.name
     deadline = time.monotonic() + machine.scaled(deployment.consumer.starts_within)
+    patience = _AGAIN
     while True:
         cpus = deployment.emit_sentinels(prefix)
-        if stream.seen(prefix, cpus, machine.scaled(_AGAIN)):
+        if stream.seen(prefix, cpus, machine.scaled(patience)):
             return
+        # Making and asking are events too, which a consumer that is behind has to work off.
+        patience = min(2 * patience, _AGAIN_AT_MOST)
         if fault := deployment.consumer_fault():
             raise ConsumerError(f"the consumer of {name} ended: {fault}", hint=GONE)
         if time.monotonic() > deadline:

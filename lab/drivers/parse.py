@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lab.drivers.gaps import Gap
 from lab.drivers.schema import (
     Artifact,
     ArtifactKind,
     Consumer,
-    Gap,
     Manifest,
     Mode,
     Option,

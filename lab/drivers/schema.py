@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lab.errors import RequestError
-from lab.kernels.request import parse_several
+from lab.drivers.gaps import Gap
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -111,64 +110,6 @@ class Option(BaseModel):
         return self
 
 
-OneOrMore = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
-
-
-class Gap(BaseModel):
-    """Something that a mode is known not to do: of that scenario (its function's name, or one of several), of every
-    scenario that is about that system call or event (or one of several), of that scenario about that call, or to build
-    at all, with that text among the compiler's errors; on those kernels and architectures, or on all. A scenario must
-    fail with the text `says`, if there is one; or by a complaint of the kernel's that has the text `splat`. With
-    `by_chance` it may pass as well.
-
-    With `variant` or `param` it is of these variants and parameters of a scenario's calls alone (lab/calls): each of
-    them must be reported wrong, and all others right."""
-
-    model_config = _STRICT
-
-    scenario: OneOrMore = ()
-    event: OneOrMore = ()
-    variant: OneOrMore = ()
-    param: OneOrMore = ()
-    build: str = ""
-    says: str = ""
-    splat: str = ""
-    by_chance: bool = False
-    why: str = Field(min_length=1)
-    upstream: str = ""
-    kernels: str = Field("", description="a range of series: '>=6.1,<7'")
-    arches: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if bool(self.build) == bool(self.scenario or self.event):
-            raise ValueError("a gap is of a scenario, of an event or both, or it is of the build")
-        if self.build and self.says:
-            raise ValueError("says is of a scenario's failure; build itself is the text of the compiler's")
-        if self.splat and (self.build or self.says or self.narrow or not self.upstream):
-            raise ValueError("splat is how a whole scenario fails, and says upstream who was told")
-        if self.by_chance and not (self.says or self.splat):
-            raise ValueError("by_chance is of a gap that tells how the scenario fails: says or splat")
-        if self.narrow and (self.build or self.says):
-            raise ValueError("variant and param say what is wrong of a scenario's calls: neither build nor says")
-        if self.kernels:
-            try:
-                parse_several(self.kernels)
-            except RequestError as error:
-                raise ValueError(error.what) from error
-        return self
-
-    @property
-    def narrow(self) -> bool:
-        """Whether it is of some variants or parameters alone."""
-        return bool(self.variant or self.param)
-
-    @property
-    def text(self) -> str:
-        """Why, and where it is known."""
-        return f"{self.why} ({self.upstream})" if self.upstream else self.why
-
-
 class Mode(BaseModel):
     """One way of building and loading a driver. Without `load`, starting the consumer loads it."""
 
@@ -197,6 +138,8 @@ class Mode(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if any(gap.modes for gap in self.gaps):
+            raise ValueError("a gap of a mode has no modes: [[gaps]] at the top is for those of several")
         made = _BUILT.get(self.build, "")
         for name in ("module", "object"):
             if bool(getattr(self, name)) != (name == made):
@@ -247,6 +190,8 @@ class Manifest(BaseModel):
     default_mode: str = Field("", description="set in the one driver that is taken when none is asked for")
     modes: Mapping[Name, Mode] = Field(min_length=1)
     versions: Mapping[Name, Version] = {}
+    words: Mapping[Name, str] = Field({}, description="long words of consumers' commands, written there as {NAME}")
+    gaps: tuple[Gap, ...] = Field((), description="of several modes; a version that lists a mode's gaps has its alone")
 
     @property
     def default_version(self) -> str:
@@ -263,6 +208,9 @@ class Manifest(BaseModel):
             for mode in version.modes:
                 if mode not in self.modes:
                     raise ValueError(f"versions.{name}.modes.{mode}: there is no such mode")
+        for mode in {mode for gap in self.gaps for mode in gap.modes}:
+            if mode not in self.modes:
+                raise ValueError(f"a gap is of the mode {mode}, and there is no such mode")
         return self
 
     def mode(self, name: str, version: str = "", consumer: Mapping[str, Any] | None = None) -> Mode:
@@ -274,9 +222,18 @@ class Manifest(BaseModel):
             common = {key: value for key in ("source", "consumer") if (value := getattr(of, key))}
             changes = [_applicable(common, found), of.modes.get(name, {}), *changes]
         values = found.model_dump(exclude_unset=True)
+        shared = [gap.model_dump(exclude={"modes"}, exclude_unset=True) for gap in self.gaps if gap.is_of(name)]
+        values["gaps"] = [*values.get("gaps", []), *shared]
         for change in changes:
             values = _merged(values, change)
+        if values.get("consumer"):
+            values["consumer"]["command"] = [self._filled_in(word) for word in values["consumer"]["command"]]
         return Mode.model_validate(values)
+
+    def _filled_in(self, word: str) -> str:
+        for name, text in self.words.items():
+            word = word.replace(f"{{{name}}}", text)
+        return word
 
 
 def _applicable(common: Mapping[str, Any], mode: Mode) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from lab.calls.judge import Fault
 from lab.calls.known import gap_of, told, untrue
-from lab.drivers.schema import Gap
+from lab.drivers.gaps import Gap
 
 FAULTS = [Fault("32-bit", "missing", "no event of it came"), Fault("NULL", "name", "name was ..., reported as ...")]
 ALL = {"success", "32-bit", "NULL"}

@@ -10,8 +10,8 @@ import pytest
 
 from lab.arches import AMD64, ARM64, RISCV64, Arch, host
 from lab.drivers.build import as_expected, demand_supported
+from lab.drivers.gaps import Gap
 from lab.drivers.manifest import DriverMode, find_driver
-from lab.drivers.schema import Gap
 from lab.drivers.work import compiler_package, make_variables
 from lab.errors import BuildError, KnownGapError, UnsupportedError
 from lab.kernels.headers import BuildTree

@@ -199,6 +199,7 @@ def test_what_libsinsp_takes_an_opened_file_for_is_beside_the_name_that_the_driv
         ("openat2", {"evt.arg.resolve": "RESOLVE_BENEATH|RESOLVE_CACHED"},
          {"resolve": frozenset({"RESOLVE_BENEATH", "RESOLVE_CACHED"})}),
         ("sendto", {"evt.arg.data": base64.b64encode(b"\0x").decode()}, {"data": b"\0x"}),
+        ("sendto", {"evt.arg.data": "NULL"}, {"data": None}),
         ("bind", {"evt.arg.addr": "::1:53"}, {"address": "::1", "port": 53}),
         ("bind", {"evt.arg.addr": "/run/socket"}, {"path": b"/run/socket"}),
         ("setuid", {"evt.rawarg.uid": 0, "user.uid": 1000}, {"uid": 0, "caller_uid": 1000}),

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.drivers.gaps import Gap
 from lab.drivers.manifest import DRIVERS, find_driver
 from lab.drivers.parse import read_manifest
 from lab.drivers.schema import (
     Artifact,
     ArtifactKind,
     Consumer,
-    Gap,
     Mode,
     Option,
     Program,

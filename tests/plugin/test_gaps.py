@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lab.drivers.schema import Gap
+from lab.drivers.gaps import Gap
 from lab.errors import KnownGapError
 from tests.plugin.test_hooks import body, results, run
 from tests.support.fakelab import FakeLab, fake_lab

@@ -14,7 +14,7 @@ import pytest
 
 from lab.drivers.capture import Capture
 from lab.drivers.event import Counters, Event
-from lab.drivers.schema import Gap
+from lab.drivers.gaps import Gap
 from lab.errors import CommandTimeoutError, ConsumerError, MachineLostError
 from lab.kernels import transfer
 from lab.machines.result import Result
