@@ -12,16 +12,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import pytest
 
 from lab.drivers.capture import Capture
 from lab.drivers.event import FIELDS, Counters, Event, Value
 from lab.drivers.expect import differences, show_expected
 from lab.evidence.printk import Record
 
-__all__ = ["Control", "Wrong", "added", "altered", "answered", "blinded", "logged", "missing", "wrong"]
+__all__ = ["Control", "Wrong", "added", "altered", "answered", "blinded", "logged", "missing", "only_full", "wrong"]
+
+
+def only_full(name: str, also_default: Collection[str]) -> list[pytest.MarkDecorator]:
+    """The mark of a parameter that the default profile leaves to `full`, unless it is one of these."""
+    return [] if name in also_default else [pytest.mark.profile("full")]
 
 
 class Control(Protocol):

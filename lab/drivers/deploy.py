@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from lab.drivers.build import DriverBuild
@@ -25,7 +25,8 @@ _STOP_DEADLINE = 10.0
 _PORT = "/dev/virtio-ports/lab.events"
 _SAID = f"{PAYLOAD}/consumer.said"
 _PID = f"{PAYLOAD}/consumer.pid"
-_CLOCK = f"{PAYLOAD}/bin/lab-clock"
+_BIN = f"{PAYLOAD}/bin"
+_SENTINEL, _CONSUMER, _CLOCK = "lab-sentinel", "lab-consumer", "lab-clock"
 _PROGRAMS = frozenset({"program", "artifact"})
 _NOT_LOADED = "mend the driver, or `load` and `check` in its driver.toml; a scenario's bundle has the whole kernel log"
 _NOT_UNLOADED = "mend the driver, which something holds or which never lets go, or `unload` in its driver.toml"
@@ -44,48 +45,27 @@ echo $! >"$pid"
 wait $!
 echo "lab: ended with status $?" >>"$said"
 """
-# Its status is written a moment after it is gone.
-_FAULT = """
-[ -e "/proc/$(cat "$1")/exe" ] && exit
-for try in 1 2 3 4 5 6 7 8 9 10; do grep -q "^lab: ended with" "$2" && break; sleep 0.05; done
-echo gone
-# An eBPF verifier's log has megabytes.
-if [ "$(wc -c <"$2")" -lt 65536 ]; then cat "$2"; else head -c 32768 "$2"; echo; tail -c 32768 "$2"; fi
-"""
-_STOP = """
-pid=$(cat "$1") || exit
-kill -INT "$pid"
-while [ -e "/proc/$pid" ]; do sleep 0.05; done
-tail -c 65536 "$2"
-"""
 # The consumer, and what it started.
 _PROCESSES = """
 pid=$(cat "$1") || exit
 echo "$pid"
 cat "/proc/$pid/task/$pid/children"
 """
-# What it says on a signal, whole lines, behind what it had said before.
-_TELL = """
-pid=$(cat "$1") || exit
-before=$(wc -c <"$2")
-kill -USR1 "$pid" || exit
-until [ "$(wc -c <"$2")" -gt "$before" ] && [ -z "$(tail -c 1 "$2")" ]; do
-	[ -e "/proc/$pid/exe" ] || exit 1
-	sleep 0.01
-done
-tail -c "+$((before + 1))" "$2" | tail -c 65536
-"""
 
 
-def driver_payload(build: DriverBuild, sentinel: bytes, clock: bytes) -> dict[str, CpioFile]:
-    """What a machine must be given at its boot, so that the driver can be deployed in it: `sentinel` and `clock` are
-    the lab's own programs."""
+def own_programs(driver: DriverMode) -> tuple[str, ...]:
+    """The lab's own programs (images/programs) that a machine with this driver has."""
+    return (_SENTINEL, _CONSUMER, *((_CLOCK,) if keeps_boot_time(driver) else ()))
+
+
+def driver_payload(build: DriverBuild, programs: Mapping[str, bytes]) -> dict[str, CpioFile]:
+    """What a machine must be given at its boot, so that the driver can be deployed in it: `programs` are the lab's
+    own, by their names."""
     files = {
         f"driver/{_name_of(build, word)}": CpioFile(path.read_bytes(), 0o755 if word in _PROGRAMS else 0o644)
         for word, path in build.files.items()
     }
-    own = {"bin/lab-sentinel": CpioFile(sentinel, 0o755)}
-    return {**files, **own, **({"bin/lab-clock": CpioFile(clock, 0o755)} if keeps_boot_time(build.driver) else {})}
+    return files | {f"bin/{name}": CpioFile(program, 0o755) for name, program in programs.items()}
 
 
 def keeps_boot_time(driver: DriverMode) -> bool:
@@ -169,7 +149,7 @@ class Deployment:
         if not self._consuming:
             return None
         self._consuming = False
-        return self.adapter.counters(self._ask(_STOP, "did not end when it was interrupted", _NO_END))
+        return self.adapter.counters(self._ask("stop", "did not end when it was interrupted", _NO_END))
 
     def consumer_gone(self) -> None:
         """Whoever killed the consumer says so: the next one is started anew."""
@@ -179,7 +159,7 @@ class Deployment:
         """What the driver has counted until now, where its consumer can tell and go on; None where it cannot."""
         if self.consumer.counters == "at-end":
             return None
-        return self.adapter.counters(self._ask(_TELL, "did not tell the driver's counters on SIGUSR1", _NO_COUNTERS))
+        return self.adapter.counters(self._ask("tell", "did not tell the driver's counters on SIGUSR1", _NO_COUNTERS))
 
     def final_counters(self, before: Counters | None) -> Counters | None:
         """What the driver counted since `before`; of a consumer that tells at its end only, since its start, and then
@@ -193,7 +173,7 @@ class Deployment:
 
     def consumer_fault(self) -> str:
         """Why the consumer no longer runs, in its own words; empty while it does."""
-        said = self.machine.run(["sh", "-c", _FAULT, "sh", _PID, _SAID], check=False).text
+        said = self.machine.run([f"{_BIN}/{_CONSUMER}", "fault", _PID, _SAID], check=False).text
         return how_it_ended(said.removeprefix("gone\n")) if said.startswith("gone") else ""
 
     def processes(self) -> list[int]:
@@ -202,7 +182,7 @@ class Deployment:
 
     def clock(self) -> int:
         """How far the guest's clock is ahead of its time since boot, in nanoseconds."""
-        return int(self.machine.run([_CLOCK]).stdout)
+        return int(self.machine.run([f"{_BIN}/{_CLOCK}"]).stdout)
 
     def event(self, line: bytes) -> Event | None:
         """The event in a line of the consumer's; ConsumerError when the adapter cannot read it."""
@@ -217,7 +197,7 @@ class Deployment:
 
     def emit_sentinels(self, prefix: str) -> list[int]:
         """Make one event on every CPU that asks for PREFIX/CPU; returns the CPUs."""
-        done = self.machine.run([f"{PAYLOAD}/bin/lab-sentinel", prefix])
+        done = self.machine.run([f"{_BIN}/{_SENTINEL}", prefix])
         return [int(word) for word in done.stdout.split()]
 
     @contextlib.contextmanager
@@ -239,11 +219,10 @@ class Deployment:
             said = trimmed((result.stdout + result.stderr).decode(errors="replace"))
             raise LoadError(f"{shlex.join(argv)} {result.ended}" + (f": {said}" if said else ""))
 
-    def _ask(self, script: str, fault: str, hint: str) -> bytes:
+    def _ask(self, what: str, fault: str, hint: str) -> bytes:
         try:
-            return self.machine.run(
-                ["sh", "-c", script, "sh", _PID, _SAID], check=False, deadline=_STOP_DEADLINE
-            ).stdout
+            argv = [f"{_BIN}/{_CONSUMER}", what, _PID, _SAID]
+            return self.machine.run(argv, check=False, deadline=_STOP_DEADLINE).stdout
         except CommandTimeoutError as error:
             within = f"within {self.machine.scaled(_STOP_DEADLINE):.0f} s"
             raise ConsumerError(f"the consumer of {self.build.driver.name} {fault} {within}", hint=hint) from error

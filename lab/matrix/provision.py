@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.arches import Arch
 from lab.drivers.build import DriverBuild, build_driver, demand_supported
-from lab.drivers.deploy import Deployment, deploy, driver_payload, keeps_boot_time, resume
+from lab.drivers.deploy import Deployment, deploy, driver_payload, own_programs, resume
 from lab.drivers.manifest import DriverMode, Given, find_driver
 from lab.errors import UnsupportedError
 from lab.images.cpio import CpioFile
@@ -40,9 +40,8 @@ class Prepared:
     qemu: Qemu
     acceleration: Acceleration
     driver: DriverBuild | None
-    sentinel: bytes
+    programs: Mapping[str, bytes]
     agent: bytes
-    clock: bytes = b""
 
     def versions(self) -> dict[str, Any]:
         """Everything that decides what runs, for headers and bundles."""
@@ -93,9 +92,8 @@ class Lab:
             qemu=qemu,
             acceleration=acceleration,
             driver=build,
-            sentinel=self._own_program("lab-sentinel", cell.arch) if driver else b"",
+            programs={name: self._own_program(name, cell.arch) for name in own_programs(driver)} if driver else {},
             agent=self._own_program("lab-agent", cell.arch),
-            clock=self._own_program("lab-clock", cell.arch) if driver and keeps_boot_time(driver) else b"",
         )
 
     def _image(self, driver: DriverMode | None, arch: Arch, more: tuple[str, ...]) -> Image:
@@ -129,7 +127,7 @@ class Lab:
         """What a machine of that cell is given when it boots, by its path in PAYLOAD."""
         payload = {"bin/lab-agent": CpioFile(prepared.agent, 0o755)}
         if prepared.driver:
-            payload |= driver_payload(prepared.driver, prepared.sentinel, prepared.clock)
+            payload |= driver_payload(prepared.driver, prepared.programs)
         return payload
 
     def machine(self, prepared: Prepared, purpose: str, spec: MachineSpec | None = None) -> Machine:

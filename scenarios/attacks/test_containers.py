@@ -53,6 +53,7 @@ def test_a_program_in_a_container_is_reported_with_the_containers_cgroup(
 KINDS = ("mnt", "pid", "net", "uts", "ipc", "cgroup", "user")
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("container-namespaces")
 @pytest.mark.syscall("procexec")
 @pytest.mark.controls(*(altered(f"ns_{kind}", type=EXEC, comm="id") for kind in KINDS))
@@ -70,6 +71,7 @@ def test_a_program_in_a_container_is_reported_with_the_containers_namespaces(
         assert told == box.namespaces[kind], f"ns_{kind} is {told!r}, and the container's is {box.namespaces[kind]}"
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("container-vpid")
 @pytest.mark.syscall("procexec")
 @pytest.mark.controls(altered("vpid", type=EXEC, comm="cat"))
@@ -87,6 +89,7 @@ def test_a_program_in_a_container_is_reported_with_its_number_there(events: Even
 DROPPED = {"type": OPENS, "name": "/tmp/dropped", "flags": {"O_CREAT"}}
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("drop-and-execute")
 @pytest.mark.syscall("procexec")
 @pytest.mark.controls(
@@ -169,6 +172,7 @@ def test_a_mount_of_the_hosts_proc_in_a_container_is_reported(events: Events, co
 PACKET = {"type": "socket", "comm": "attack_calls", "domain": 17}
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("packet-socket")
 @pytest.mark.syscall("socket")
 @pytest.mark.controls(altered("domain", **PACKET), missing(**PACKET), altered("cgroup", type=EXEC, comm="attack_calls"))

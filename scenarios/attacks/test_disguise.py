@@ -17,7 +17,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import added, altered, missing
+from lab.scenario import added, altered, missing, only_full
 
 BEGINS = {"execve", "procexec"}
 FORKS = {"fork", "vfork", "clone", "clone3", "procfork"}
@@ -55,6 +55,7 @@ def rare(call: str) -> ParameterSet:
         pytest.mark.attack(f"rare-{call}"),
         pytest.mark.syscall(call),
         pytest.mark.controls(missing(type=call, comm="rare_calls")),
+        *only_full(call, {"userfaultfd", "fsopen"}),
     ]
     return pytest.param(call, id=call, marks=marks)
 

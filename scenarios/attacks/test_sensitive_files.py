@@ -17,7 +17,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing
+from lab.scenario import altered, missing, only_full
 
 OPENS = {"open", "openat"}
 
@@ -101,7 +101,8 @@ ROUNDABOUT = {
 
 def roundabout(name: str) -> ParameterSet:
     which = {"type": OPENS, "comm": "cat", "name": ROUNDABOUT[name]}
-    marks = [pytest.mark.attack(name), pytest.mark.controls(altered("name", **which), missing(**which))]
+    controls = pytest.mark.controls(altered("name", **which), missing(**which))
+    marks = [pytest.mark.attack(name), controls, *only_full(name, {"proc-self-root", "proc-cwd"})]
     return pytest.param(ROUNDABOUT[name], id=name, marks=marks)
 
 

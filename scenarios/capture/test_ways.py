@@ -12,7 +12,9 @@ from _pytest.mark import ParameterSet
 from lab.calls.ways import WAYS
 from lab.drivers.capture import Events
 from lab.plugin.call_fixtures import Calls
-from lab.scenario import altered, missing
+from lab.scenario import altered, missing, only_full
+
+DEFAULT = {"RESOLVE", "symlink", "hard link", "bind mount", "deleted folder"}
 
 
 def taken(name: str) -> ParameterSet:
@@ -20,7 +22,8 @@ def taken(name: str) -> ParameterSet:
     which = {"type": call.name, "comm": {"syscalls", "true"}}
     controls = [*(altered(param, **which) for param in sorted({*call.params, "result"})), missing(**which)]
     # By its own name too: a gap may be of one way.
-    return pytest.param(name, id=name, marks=[pytest.mark.syscall(call.name, name), pytest.mark.controls(*controls)])
+    marks = [pytest.mark.syscall(call.name, name), pytest.mark.controls(*controls), *only_full(name, DEFAULT)]
+    return pytest.param(name, id=name, marks=marks)
 
 
 @pytest.mark.parametrize("name", [taken(name) for name in WAYS])

@@ -32,7 +32,7 @@ def name_of(thread: int, number: int) -> bytes:
     return b"/work/t-%d-%d-" % (thread, number) + b"x" * ((37 * number + 11 * thread) % 211)
 
 
-@pytest.mark.parametrize("model", ["full", "none"])
+@pytest.mark.parametrize("model", ["full", pytest.param("none", marks=pytest.mark.profile("full"))])
 @pytest.mark.controls(
     *survived(), altered("name", **PREEMPTED), missing(**PREEMPTED), LEAKS, wrong("per-cpu", word="openat")
 )
@@ -99,6 +99,7 @@ def test_a_cpu_goes_and_comes_back(
         seen.one(**ON_CPU_1)
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(answered("driver.consumer_fault", "it was seen to go", word="consumer ended"), missing(**READ))
 def test_its_consumer_goes_on_when_a_cpu_goes_and_comes_back(
     survives: Survivor, machine: Machine, driver: Deployment, events: Events, conditions: Conditions
@@ -113,6 +114,7 @@ def test_its_consumer_goes_on_when_a_cpu_goes_and_comes_back(
     survives.demand_reports()
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_it_is_loaded_without_tracefs(survives: Survivor, driver: Deployment, conditions: Conditions) -> None:
     """Source: falcosecurity/falco#3726, #3961: without tracefs a part of the modern probe was not attached."""
@@ -145,12 +147,14 @@ def test_a_module_that_a_locked_down_kernel_refuses_leaves_nothing(
     survives.demand_gone()
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_the_clock_is_set_back_a_day(survives: Survivor, conditions: Conditions) -> None:
     with survives():
         conditions.clock_back(86400)
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_the_machine_sleeps_and_wakes(survives: Survivor, conditions: Conditions) -> None:
     with survives():

@@ -17,6 +17,7 @@ LEAKS = wrong("leak", word="memory left behind")
 BESIDE = {"type": "openat", "comm": "cat", "name": "/work/beside-the-second"}
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_its_consumer_may_be_killed_under_load_and_start_again(
     survives: Survivor, events: Events, provoke: Provoked, actor: Actor, profile: Profile
@@ -42,6 +43,7 @@ def test_killed_with_its_consumer_and_taken_out_at_once_it_leaves_nothing(
         survives.demand_loads("after its consumer was killed")
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(
     *survived(),
     missing(**BESIDE),
@@ -76,6 +78,7 @@ def test_it_is_not_loaded_twice(survives: Survivor, provoke: Provoked) -> None:
         assert "exists" in came.said, f"what loads it twice says: {came.said}"
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), missing(**READ))
 def test_opens_while_a_consumer_is_killed_are_no_harm_to_the_next(
     survives: Survivor, events: Events, provoke: Provoked, actor: Actor

@@ -34,6 +34,7 @@ def test_a_process_that_eats_its_cgroups_memory_is_killed_and_reported(
         seen.one(**ENDED, pid=eater["child"])
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_memory_may_run_out(survives: Survivor, printk: PrintkFixture, actor: Actor) -> None:
     with survives():
@@ -42,6 +43,7 @@ def test_memory_may_run_out(survives: Survivor, printk: PrintkFixture, actor: Ac
             raise UnsupportedError(f"memory did not run out: {eater}")
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_a_fork_bomb_goes_off(survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile) -> None:
     wanted = profile.pick(smoke=200, default=400, full=20000)
@@ -53,6 +55,7 @@ def test_a_fork_bomb_goes_off(survives: Survivor, conditions: Conditions, actor:
             raise UnsupportedError(f"the bomb did not come to its bound of {bound}: {bomb}")
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), LEAKS)
 def test_there_may_be_ten_thousand_threads(
     survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile

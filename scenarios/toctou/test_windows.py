@@ -13,12 +13,13 @@ from lab.drivers.capture import Events
 from lab.races.judge import demand_right
 from lab.races.race import Race
 from lab.races.subjects import SUBJECTS
-from lab.scenario import altered, missing
+from lab.scenario import altered, missing, only_full
 
 CALLS = (
     "open", "openat", "openat2", "creat", "execve", "unlinkat", "renameat2", "linkat", "symlinkat", "symlinkat-target",
     "fchmodat", "mount", "mount-source", "connect", "bind", "sendto",
 )  # fmt: skip
+DEFAULT = {"openat", "execve", "unlinkat", "renameat2", "mount", "connect"}
 
 
 def raced(name: str) -> ParameterSet:
@@ -27,6 +28,7 @@ def raced(name: str) -> ParameterSet:
     marks = [
         pytest.mark.syscall(subject.call),
         pytest.mark.controls(altered(subject.params[0], **which), missing(**which)),
+        *only_full(name, DEFAULT),
     ]
     return pytest.param(name, id=name, marks=marks)
 

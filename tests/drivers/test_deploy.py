@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from lab.drivers.build import DriverBuild
-from lab.drivers.deploy import Deployment, driver_payload, resume
+from lab.drivers.deploy import Deployment, driver_payload, own_programs, resume
 from lab.drivers.event import Counters
 from lab.drivers.manifest import find_driver
 from lab.drivers.words import how_it_ended
@@ -79,7 +79,7 @@ def test_a_consumers_end_is_told_with_its_signal_or_status(said: str, told: str)
 
 def test_what_is_built_goes_into_the_guest_and_its_commands_say_where(tmp_path: Path) -> None:
     made = build("falco:kmod", tmp_path, "module")
-    payload = driver_payload(made, b"sentinel", b"clock")
+    payload = driver_payload(made, {"lab-sentinel": b"sentinel"})
     assert {name: file.data for name, file in payload.items()} == {
         "driver/module.bin": b"module",
         "bin/lab-sentinel": b"sentinel",
@@ -90,12 +90,13 @@ def test_what_is_built_goes_into_the_guest_and_its_commands_say_where(tmp_path: 
 
 
 def test_a_program_is_called_as_its_driver_is_and_can_be_run(tmp_path: Path) -> None:
-    payload = driver_payload(build("falco:kmod", tmp_path, "program"), b"", b"")
+    payload = driver_payload(build("falco:kmod", tmp_path, "program"), {})
     assert payload["driver/falco"].mode == 0o755
 
 
 def test_a_driver_whose_consumer_goes_by_the_boot_clock_gets_the_labs_program_for_it(tmp_path: Path) -> None:
-    assert driver_payload(build("falco:bpf", tmp_path, "object"), b"", b"clock")["bin/lab-clock"].data == b"clock"
+    own = own_programs(build("falco:bpf", tmp_path, "object").driver)
+    assert set(own) - set(own_programs(build("falco:kmod", tmp_path, "module").driver)) == {"lab-clock"}
 
 
 OLD = b"[    1.000000] BUG: sleeping function called from invalid context at an/other.c:1\n"
@@ -168,7 +169,7 @@ def test_events_of_one_that_tells_the_time_itself_are_not(tmp_path: Path) -> Non
 
 
 def test_a_consumer_that_tells_its_counters_at_its_end_is_stopped_for_them(tmp_path: Path) -> None:
-    machine = FakeMachine(**{"kill -INT": (0, SAID)})
+    machine = FakeMachine(**{"lab-consumer stop": (0, SAID)})
     running = deployment(machine, build("falco:kmod", tmp_path, "module"), consuming=True)
     assert running.counters() is None
     assert running.final_counters(None) == Counters(100, 3)
@@ -178,10 +179,10 @@ def test_a_consumer_that_tells_its_counters_at_its_end_is_stopped_for_them(tmp_p
 
 
 def test_one_that_tells_them_on_a_signal_goes_on_and_what_was_before_does_not_count(tmp_path: Path) -> None:
-    machine = FakeMachine(**{"kill -USR1": (0, SAID)})
+    machine = FakeMachine(**{"lab-consumer tell": (0, SAID)})
     running = deployment(machine, build("falco:kmod", tmp_path, "module", counters="USR1"), consuming=True)
     before = running.counters()
-    machine.answers["kill -USR1"] = (0, b"Driver Events:150\nDriver Drops:3\n")
+    machine.answers["lab-consumer tell"] = (0, b"Driver Events:150\nDriver Drops:3\n")
     assert running.final_counters(before) == Counters(50, 0)
     machine.ran.clear()
     running.start_consumer()
@@ -189,7 +190,7 @@ def test_one_that_tells_them_on_a_signal_goes_on_and_what_was_before_does_not_co
 
 
 def test_counters_of_which_nobody_knows_what_they_were_before_are_not_known(tmp_path: Path) -> None:
-    machine = FakeMachine(**{"kill -USR1": (0, SAID)})
+    machine = FakeMachine(**{"lab-consumer tell": (0, SAID)})
     running = deployment(machine, build("falco:kmod", tmp_path, "module", counters="USR1"), consuming=True)
     assert running.final_counters(None) is None
 
@@ -197,7 +198,7 @@ def test_counters_of_which_nobody_knows_what_they_were_before_are_not_known(tmp_
 @pytest.mark.parametrize(("counters", "signal"), [("USR1", "SIGUSR1"), ("at-end", "interrupted")])
 def test_a_consumer_that_does_not_answer_is_told_as_such(tmp_path: Path, counters: str, signal: str) -> None:
     machine = FakeMachine()
-    machine.slow = "kill"
+    machine.slow = "lab-consumer"
     running = deployment(machine, build("falco:kmod", tmp_path, "module", counters=counters), consuming=True)
     with pytest.raises(ConsumerError, match=rf"the consumer of falco:kmod did not .*{signal}"):
         running.final_counters(None)
@@ -208,5 +209,5 @@ def test_a_driver_that_its_consumer_loads_is_loaded_as_long_as_that_runs(tmp_pat
     made = build("falco:bpf", tmp_path, "object")
     assert deployment(machine, made, consuming=True).loaded()
     assert not deployment(machine, made).loaded()
-    machine.answers["grep"] = (0, b"gone\nlab: ended with status 1\n")
+    machine.answers["lab-consumer fault"] = (0, b"gone\nlab: ended with status 1\n")
     assert not deployment(machine, made, consuming=True).loaded()

@@ -47,7 +47,7 @@ class Bench:
             qemu=Qemu(("qemu",), (), "10.0.13", "the lab's own", "a binary"),
             acceleration=Acceleration(Accel.TCG, "a test"),
             driver=DriverBuild(driver, {"module": folder / "scap.ko"}, "a build", {}),
-            sentinel=b"sentinel",
+            programs={"lab-sentinel": b"sentinel"},
             agent=b"agent",
         )
 
@@ -117,7 +117,7 @@ CHANGES: dict[str, Change] = {
     "the consumer's command": lambda it: it.edit_manifest('"sysdig", "-E"', '"sysdig"'),
     "the consumer's sentinels": lambda it: it.edit_manifest('["open", "openat"]', '["openat"]'),
     "the adapter": lambda it: it.write("driver/adapter.py", "# another"),
-    "the sentinel": lambda it: it.set(sentinel=b"another"),
+    "the sentinel": lambda it: it.set(programs={"lab-sentinel": b"another"}),
     "the agent": lambda it: it.set(agent=b"another"),
     "no driver": lambda it: it.set(driver=None),
     "the acceleration": lambda it: it.set(acceleration=Acceleration(Accel.KVM, "a test")),

@@ -27,10 +27,17 @@ NULL = variant("NULL", text("/other", "name"), fails=14)
 CALL = Call("openat", (VARIANTS,))
 RESULTS = {"success": 3, "NULL": -14}
 
+class Actors:
+    def place(self, name):
+        return name
+
+    def run(self, *_):
+        calls = [{"result": RESULTS[variant.name], "pid": 10, "status": 0} for variant in CALL.variants]
+        return {"pid": 10, "calls": calls}
+
 @pytest.fixture
-def actor():
-    calls = [{"result": RESULTS[variant.name], "pid": 10, "status": 0} for variant in CALL.variants]
-    return lambda *_: {"pid": 10, "calls": calls}
+def actors():
+    return Actors()
 
 @pytest.mark.syscall("openat")
 @pytest.mark.controls(altered("name", type="openat"), altered("result", type="openat"), missing(type="openat"))

@@ -46,6 +46,9 @@ class FakeMachine:
     def write(self, path: str, data: bytes) -> None:
         pass
 
+    def install(self, path: str, program: bytes) -> None:
+        pass
+
     def start(self) -> None:
         pass
 
