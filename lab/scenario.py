@@ -23,12 +23,12 @@ from lab.drivers.event import FIELDS, Counters, Event, Value
 from lab.drivers.expect import differences, show_expected
 from lab.evidence.printk import Record
 
-__all__ = ["Control", "Wrong", "added", "altered", "answered", "blinded", "logged", "missing", "only_full", "wrong"]
+__all__ = ["Control", "Wrong", "added", "altered", "answered", "blinded", "logged", "missing", "profiled", "wrong"]
 
 
-def only_full(name: str, also_default: Collection[str]) -> list[pytest.MarkDecorator]:
-    """The mark of a parameter that the default profile leaves to `full`, unless it is one of these."""
-    return [] if name in also_default else [pytest.mark.profile("full")]
+def profiled(name: str, default: Collection[str], smoke: Collection[str] = ()) -> list[pytest.MarkDecorator]:
+    """The mark of a parameter's least profile: `full`, unless it is one of these."""
+    return [pytest.mark.profile("smoke" if name in smoke else "default" if name in default else "full")]
 
 
 class Control(Protocol):

@@ -14,7 +14,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing, only_full, wrong
+from lab.scenario import altered, missing, profiled, wrong
 
 FILE = "/work/secret"
 INT80 = "int80_attack"
@@ -35,7 +35,7 @@ def made(call: str) -> ParameterSet:
         pytest.mark.attack(f"int80-{call}"),
         pytest.mark.syscall(kind),
         pytest.mark.controls(altered(param, **which), missing(**which), wrong("no-compat", word=kind)),
-        *only_full(call, {"open", "socketcall"}),
+        *profiled(call, {"open", "socketcall"}, {"open"}),
     ]
     return pytest.param(call, id=call, marks=marks)
 

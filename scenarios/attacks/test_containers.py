@@ -33,6 +33,7 @@ def within(seen: Capture, box: Container, comm: str, **more: Any) -> Event:
     return seen.some(type=EXEC, comm=comm, cgroup={box.cgroup, box.cgroup_id}, result={0, None}, **more)
 
 
+@pytest.mark.profile("smoke")
 @pytest.mark.attack("container-exec")
 @pytest.mark.syscall("procexec")
 @pytest.mark.controls(altered("cgroup", type=EXEC, comm="id"), missing(type=EXEC, comm="id"))

@@ -17,7 +17,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import added, altered, missing, only_full
+from lab.scenario import added, altered, missing, profiled
 
 BEGINS = {"execve", "procexec"}
 FORKS = {"fork", "vfork", "clone", "clone3", "procfork"}
@@ -55,7 +55,7 @@ def rare(call: str) -> ParameterSet:
         pytest.mark.attack(f"rare-{call}"),
         pytest.mark.syscall(call),
         pytest.mark.controls(missing(type=call, comm="rare_calls")),
-        *only_full(call, {"userfaultfd", "fsopen"}),
+        *profiled(call, {"userfaultfd", "fsopen"}),
     ]
     return pytest.param(call, id=call, marks=marks)
 

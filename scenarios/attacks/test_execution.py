@@ -14,7 +14,7 @@ from _pytest.mark import ParameterSet
 from lab.drivers.capture import Events
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing
+from lab.scenario import altered, missing, profiled
 
 LOADER = "fileless_exec"
 MEMFD: dict[str, Any] = {"type": "memfd_create", "comm": LOADER}
@@ -26,6 +26,7 @@ def ran(way: str) -> ParameterSet:
         pytest.mark.attack(f"memfd-{way}"),
         pytest.mark.syscall("memfd_create"),
         pytest.mark.controls(missing(**MEMFD), altered("name", **MEMFD), missing(type=BEGINS, args=[])),
+        *profiled(way, {"execve"}, {"fexecve"}),
     ]
     return pytest.param(way, id=way, marks=marks)
 

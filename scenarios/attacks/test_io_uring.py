@@ -15,7 +15,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing, only_full
+from lab.scenario import altered, missing, profiled
 
 SECRET = "/work/secret"
 RING = "ring_attack"
@@ -37,7 +37,7 @@ def done(way: str, deed: str) -> ParameterSet:
         pytest.mark.syscall(*types),
         pytest.mark.controls(altered(param, **which), missing(**which)),
         # By the call it is what other scenarios have; by the ring it is the news.
-        *only_full(way, {"ring"}),
+        *profiled(way, {"ring"}, {"ring"} if deed == "open" else ()),
     ]
     return pytest.param(way, deed, id=f"{deed}-by-{way}", marks=marks)
 

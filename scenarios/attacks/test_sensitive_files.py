@@ -17,7 +17,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing, only_full
+from lab.scenario import altered, missing, profiled
 
 OPENS = {"open", "openat"}
 
@@ -102,7 +102,7 @@ ROUNDABOUT = {
 def roundabout(name: str) -> ParameterSet:
     which = {"type": OPENS, "comm": "cat", "name": ROUNDABOUT[name]}
     controls = pytest.mark.controls(altered("name", **which), missing(**which))
-    marks = [pytest.mark.attack(name), controls, *only_full(name, {"proc-self-root", "proc-cwd"})]
+    marks = [pytest.mark.attack(name), controls, *profiled(name, {"proc-self-root", "proc-cwd"})]
     return pytest.param(ROUNDABOUT[name], id=name, marks=marks)
 
 

@@ -14,7 +14,7 @@ from _pytest.mark import ParameterSet
 from lab.drivers.capture import Events
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing, only_full
+from lab.scenario import altered, missing, profiled
 
 LOG = "/var/log/auth.log"
 # How a log is cleared, and the event that tells.
@@ -40,7 +40,7 @@ def clearing(name: str) -> ParameterSet:
         pytest.mark.attack(f"log-{name}"),
         pytest.mark.syscall(*event["type"]),
         pytest.mark.controls(altered(param, **which), altered("result", **which), missing(**which)),
-        *only_full(name, {"truncated"}),
+        *profiled(name, {"truncated"}),
     ]
     return pytest.param(argv, event, id=name, marks=marks)
 

@@ -13,7 +13,7 @@ from lab.calls.judge import RESULT
 from lab.calls.table import CALLS
 from lab.drivers.capture import Events
 from lab.plugin.call_fixtures import Calls
-from lab.scenario import altered, missing, only_full
+from lab.scenario import altered, missing, profiled
 
 COMMS = {"syscalls", "true"}
 # Of calls that drivers treat alike (five that set user and group, the older ones of files), the default has one.
@@ -23,6 +23,7 @@ DEFAULT = {
     "fchmodat", "mount", "chroot", "pivot_root", "setns", "unshare", "setuid", "setresuid", "ptrace", "kill", "bpf",
     "process_vm_writev", "finit_module", "io_uring_setup", "open_by_handle_at",
 }  # fmt: skip
+SMOKE = {"execve", "connect", "unlinkat"}
 
 
 def asked(name: str) -> ParameterSet:
@@ -31,7 +32,11 @@ def asked(name: str) -> ParameterSet:
     controls = [*(altered(param, **which) for param in told), missing(**which)]
     if CALLS[name].returns:
         controls.append(altered(RESULT, **which))
-    marks = [pytest.mark.syscall(name), pytest.mark.controls(*controls), *only_full(name, DEFAULT)]
+    marks = [
+        pytest.mark.syscall(name),
+        pytest.mark.controls(*controls),
+        *profiled(name, DEFAULT, SMOKE),
+    ]
     return pytest.param(name, id=name, marks=marks)
 
 

@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 from lab.calls.ways import WAYS
 from lab.drivers.capture import Events
 from lab.plugin.call_fixtures import Calls
-from lab.scenario import altered, missing, only_full
+from lab.scenario import altered, missing, profiled
 
 DEFAULT = {"RESOLVE", "symlink", "hard link", "bind mount", "deleted folder"}
 
@@ -22,7 +22,11 @@ def taken(name: str) -> ParameterSet:
     which = {"type": call.name, "comm": {"syscalls", "true"}}
     controls = [*(altered(param, **which) for param in sorted({*call.params, "result"})), missing(**which)]
     # By its own name too: a gap may be of one way.
-    marks = [pytest.mark.syscall(call.name, name), pytest.mark.controls(*controls), *only_full(name, DEFAULT)]
+    marks = [
+        pytest.mark.syscall(call.name, name),
+        pytest.mark.controls(*controls),
+        *profiled(name, DEFAULT, {"symlink"}),
+    ]
     return pytest.param(name, id=name, marks=marks)
 
 

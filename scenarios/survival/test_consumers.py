@@ -61,6 +61,7 @@ def test_a_second_consumer_reports_too_or_says_why_not(
         seen.one(**BESIDE)
 
 
+@pytest.mark.profile("smoke")
 @pytest.mark.controls(*survived(), answered("provoke.unload_now", Came(0, "1"), word="taken out"), LEAKS)
 def test_it_is_not_taken_out_while_it_is_read(survives: Survivor, provoke: Provoked) -> None:
     with survives():

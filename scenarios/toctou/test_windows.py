@@ -13,7 +13,7 @@ from lab.drivers.capture import Events
 from lab.races.judge import demand_right
 from lab.races.race import Race
 from lab.races.subjects import SUBJECTS
-from lab.scenario import altered, missing, only_full
+from lab.scenario import altered, missing, profiled
 
 CALLS = (
     "open", "openat", "openat2", "creat", "execve", "unlinkat", "renameat2", "linkat", "symlinkat", "symlinkat-target",
@@ -28,7 +28,7 @@ def raced(name: str) -> ParameterSet:
     marks = [
         pytest.mark.syscall(subject.call),
         pytest.mark.controls(altered(subject.params[0], **which), missing(**which)),
-        *only_full(name, DEFAULT),
+        *profiled(name, DEFAULT, {"openat"}),
     ]
     return pytest.param(name, id=name, marks=marks)
 

@@ -118,12 +118,25 @@ def test_bpftrace_is_put_into_a_machine_that_runs_and_its_maps_are_printed_at_th
     assert "syntax" in err
 
 
-@pytest.mark.slow
-def test_bpftrace_in_a_fresh_guest_is_part_of_its_image() -> None:
-    words = ["trace", "--kernel", "6.12", "-e", OPENED, "--", "cat", "/etc/hostname"]
+def in_a_fresh_guest(arch: str, *words: str) -> tuple[str, str]:
+    """What `lab trace` of a guest of its own prints, and says."""
+    argv = ["trace", "--kernel", "6.12", "--arch", arch, *words, "--", "cat", "/etc/hostname"]
     done = subprocess.run(
-        [sys.executable, "-c", CODE, *words], cwd=ROOT, capture_output=True, text=True, timeout=550, check=False
+        [sys.executable, "-c", CODE, *argv], cwd=ROOT, capture_output=True, text=True, timeout=550, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "cat /etc/hostname" in done.stdout.splitlines(), done.stdout
-    assert "putting bpftrace" not in done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+def test_bpftrace_in_a_fresh_guest_is_part_of_its_image(arch: str) -> None:
+    out, err = in_a_fresh_guest(arch, "-e", OPENED)
+    assert "cat /etc/hostname" in out.splitlines(), out
+    assert "putting bpftrace" not in err
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_function_on_another_architecture() -> None:
+    out, _ = in_a_fresh_guest("arm64", "--functions", "do_sys_openat2", "--depth", "2")
+    assert any("cat-" in line and "do_sys_openat2" in line for line in out.splitlines()), out
