@@ -16,6 +16,16 @@
 
 #define TRUE "/usr/bin/true"
 
+/* Never -1, which to kill(2) and waitpid(2) is everybody. */
+static long forked(void)
+{
+	long made = fork();
+
+	if (made < 0)
+		die("fork");
+	return made;
+}
+
 static void wait_for(long pid)
 {
 	if (waitpid((pid_t)pid, NULL, 0) != pid)
@@ -31,6 +41,8 @@ static long do_execve(void)
 		execve(TRUE, words, environ);
 		_exit(127);
 	}
+	if (child < 0)
+		die("vfork");
 	wait_for(child);
 	return 0;
 }
@@ -51,6 +63,8 @@ static long do_execute_memory(void)
 		syscall(SYS_execveat, to, "", words, environ, AT_EMPTY_PATH);
 		_exit(127);
 	}
+	if (child < 0)
+		die("vfork");
 	wait_for(child);
 	return 0;
 }
@@ -62,7 +76,7 @@ static long do_memfd(void)
 
 static long do_exit(void)
 {
-	child = fork();
+	child = forked();
 	if (child == 0)
 		_exit(42);
 	wait_for(child);
@@ -76,7 +90,7 @@ static long do_setuid(void)
 
 static long do_kill(void)
 {
-	child = fork();
+	child = forked();
 	if (child == 0) {
 		pause();
 		_exit(0);
@@ -88,7 +102,7 @@ static long do_ptrace(void)
 {
 	long result;
 
-	child = fork();
+	child = forked();
 	if (child == 0) {
 		pause();
 		_exit(0);
