@@ -17,7 +17,7 @@ static int digit(char c)
 		return c - '0';
 	if (c >= 'a' && c <= 'f')
 		return c - 'a' + 10;
-	refuse("no hexadecimal digit", &c);
+	refuse("no hexadecimal digit", (char[2]){ c });
 	return 0;
 }
 
