@@ -16,7 +16,7 @@ from lab.errors import RequestError
 from lab.races.schedule import Buffer
 from lab.races.windows import Window
 
-# As in lab-race.c.
+# As in lab-race.h and lab-race-sockets.h.
 _AT = 0x20000000
 _NAMES = {"asked": "/work/race/asked", "other": "/work/race/other"}
 _PORTS = {"asked": 4001, "other": 4002}

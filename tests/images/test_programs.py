@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from lab.arches import AMD64
 from lab.errors import RequestError
+from lab.images import programs
+from lab.images.builder import Builder
 from lab.images.programs import build_program, first_error, headers
+from lab.images.recipe import RECIPES
+from lab.process import Completed
 from lab.settings import Settings
 from lab.store import Store
 
@@ -69,3 +74,42 @@ def test_a_programs_own_headers_are_those_it_includes_and_those_they_do(tmp_path
 def test_a_header_is_none_of_a_programs_when_it_lies_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text('#include "../secret.h"\n')
     assert headers(tmp_path / "main.c") == []
+
+
+class _Compiler(Builder):
+    """What it makes of a program are the texts that it finds beside it."""
+
+    def run(self, argv: Sequence[str], *, work: Path, **_: object) -> Completed:
+        made = work / argv[argv.index("-o") + 1]
+        made.write_text("".join(path.read_text() for path in sorted(work.glob("*.[ch]"))))
+        return Completed(tuple(argv), 0, b"", b"")
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
+    compiler = _Compiler(tmp_path, "compiler", {})
+    monkeypatch.setattr(programs, "builder_root", lambda *_, **__: compiler)
+    store = Store(tmp_path / "store")
+    return lambda source: build_program(source, AMD64, store, Settings(), print)
+
+
+def test_a_program_is_built_again_when_a_header_of_its_changes_and_only_then(
+    build: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    source, own = tmp_path / "main.c", tmp_path / "own.h"
+    source.write_text('#include "own.h"\n')
+    own.write_text("first\n")
+    first = build(source)
+    assert first.read_text().endswith("first\n"), "the compiler has the header"
+    (tmp_path / "other.h").write_text("another's\n")
+    assert build(source) == first
+    own.write_text("second\n")
+    assert build(source) != first
+    assert build(source).read_text().endswith("second\n")
+
+
+@pytest.mark.parametrize("folder", ["images/programs", "scenarios/actors"])
+def test_each_header_beside_the_programs_is_some_programs(folder: str) -> None:
+    beside = RECIPES.parent / folder
+    used = {header.name for source in beside.glob("*.c") for header in headers(source)}
+    assert used == {path.name for path in beside.glob("*.h")}
