@@ -29,7 +29,6 @@ def request(name: str) -> dict[str, Any]:
     return {"type": "ptrace", "comm": INJECTOR, "request": REQUESTS[name]}
 
 
-@pytest.mark.profile("smoke")
 @pytest.mark.attack("ptrace")
 @pytest.mark.syscall("ptrace")
 @pytest.mark.controls(

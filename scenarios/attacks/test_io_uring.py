@@ -37,7 +37,7 @@ def done(way: str, deed: str) -> ParameterSet:
         pytest.mark.syscall(*types),
         pytest.mark.controls(altered(param, **which), missing(**which)),
         # By the call it is what other scenarios have; by the ring it is the news.
-        *profiled(way, {"ring"}, {"ring"} if deed == "open" else ()),
+        *profiled(way, {"ring"}),
     ]
     return pytest.param(way, deed, id=f"{deed}-by-{way}", marks=marks)
 

@@ -40,7 +40,6 @@ def test_what_is_done_behind_a_full_buffer_is_reported_or_counted(
     seen.demand(**REMOVED, comm="flood_then_act")
 
 
-@pytest.mark.profile("smoke")
 @pytest.mark.attack("kill-consumer")
 @pytest.mark.syscall("unlink", "unlinkat")
 @pytest.mark.controls(blinded(**REMOVED))

@@ -73,7 +73,6 @@ def test_a_child_in_a_new_pid_namespace_is_reported_by_the_number_that_its_paren
     seen.one(**ENDED, pid=family["child"], status=family["status"])
 
 
-@pytest.mark.profile("smoke")
 @pytest.mark.syscall("unlinkat")
 @pytest.mark.controls(altered("tid", **REMOVED), altered("pid", **REMOVED), missing(**REMOVED))
 def test_a_threads_call_is_reported_with_its_thread_and_its_process(

@@ -28,7 +28,6 @@ def test_calls_by_numbers_that_no_table_has_are_no_harm(survives: Survivor, acto
         assert did["refused"] == did["calls"], f"not all were refused: {did}"
 
 
-@pytest.mark.profile("smoke")
 @pytest.mark.controls(
     *survived(),
     answered("actor.call", IDLE, word="calls were made"),
