@@ -58,14 +58,13 @@ def family(name: str, *, misleads: bool = True, profile: str = "") -> ParameterS
     return pytest.param(name, id=name, marks=marks)
 
 
-def families(*default: str, misleads: bool = True, smoke: str = "") -> list[ParameterSet]:
-    """Every family of calls, of which these are in the default profile, and that in each."""
-    least = {name: "smoke" if name == smoke else "" if name in default else "full" for name in FAMILIES}
-    return [family(name, misleads=misleads, profile=least[name]) for name in FAMILIES]
+def families(*default: str, misleads: bool = True) -> list[ParameterSet]:
+    """Every family of calls, of which these are in the default profile."""
+    return [family(name, misleads=misleads, profile="" if name in default else "full") for name in FAMILIES]
 
 
 @PARALLEL
-@pytest.mark.parametrize("name", families("opens", "names", "addresses", smoke="opens"))
+@pytest.mark.parametrize("name", families("opens", "names", "addresses"))
 def test_a_race_misleads_nobody(events: Events, trials: Trials, profile: Profile, name: str) -> None:
     with events.capture() as seen:
         made = trials.run("plain", FAMILIES[name], profile.pick(smoke=8, default=16, full=300))
