@@ -19,10 +19,43 @@
 static unsigned char input[FRAME_MAX];
 static size_t input_size;
 
+static void open_window(struct command *command, const unsigned char *data, size_t length)
+{
+	uint32_t value;
+
+	if (length != sizeof(value))
+		die("a frame of a wrong size");
+	memcpy(&value, data, sizeof(value));
+	value = le32toh(value);
+	if (value > OUTPUT_WINDOW - command->window)
+		die("the host took more than it was sent");
+	command->window += value;
+}
+
+/* What is for a command that runs. */
+static void take_for_command(struct command *command, uint16_t kind,
+			     const unsigned char *data, size_t length)
+{
+	switch (kind) {
+	case STDIN:
+		take_stdin(command, data, length);
+		break;
+	case STDIN_END:
+		command->no_more = 1;
+		write_stdin(command);
+		break;
+	case KILL:
+		kill_command(command);
+		break;
+	case TAKEN:
+		open_window(command, data, length);
+		break;
+	}
+}
+
 static void take_frame(uint16_t kind, uint16_t number, const unsigned char *data, size_t length)
 {
 	struct command *command;
-	uint32_t value;
 
 	if (kind == RUN) {
 		start_command(number, data, length);
@@ -39,29 +72,8 @@ static void take_frame(uint16_t kind, uint16_t number, const unsigned char *data
 	if (kind < STDIN || kind > TAKEN)
 		die("a frame of an unknown kind");
 	command = find_command(number);
-	if (!command)
-		return; /* it ended while the host sent this */
-	switch (kind) {
-	case STDIN:
-		take_stdin(command, data, length);
-		break;
-	case STDIN_END:
-		command->no_more = 1;
-		write_stdin(command);
-		break;
-	case KILL:
-		kill_command(command);
-		break;
-	case TAKEN:
-		if (length != sizeof(value))
-			die("a frame of a wrong size");
-		memcpy(&value, data, sizeof(value));
-		value = le32toh(value);
-		if (value > OUTPUT_WINDOW - command->window)
-			die("the host took more than it was sent");
-		command->window += value;
-		break;
-	}
+	if (command) /* else it ended while the host sent this */
+		take_for_command(command, kind, data, length);
 }
 
 /* Drop everything up to START with this session's name; what remains is for us. */

@@ -105,7 +105,8 @@ static void run_for_ever(void)
 		turn = (turn + 1) % COMMANDS;
 		for (index = turn; index < turn + COMMANDS; index++)
 			if (commands[index % COMMANDS].used)
-				serve(&commands[index % COMMANDS], fds + 1 + 4 * (index % COMMANDS));
+				serve(&commands[index % COMMANDS],
+				      fds + 1 + 4 * (index % COMMANDS));
 		/* Last: it may start commands that nobody was asked about. */
 		if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
 			read_port();
