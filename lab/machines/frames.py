@@ -1,5 +1,5 @@
-"""The frames that host and guest exchange over the guest's control port (images/programs/lab-agent.c has both sides'
-rules). What a guest sends is hostile: every length and kind is checked before it means anything."""
+"""The frames that host and guest exchange over the guest's control port (images/programs/lab-agent-frames.h has both
+sides' rules). What a guest sends is hostile: every length and kind is checked before it means anything."""
 
 from __future__ import annotations
 
