@@ -142,6 +142,8 @@ def test_an_unknown_mode_is_answered_with_those_there_are(folder: Path, mode: st
         ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\nflags = ["-o/x"]', "modes.kmod.options.ab.flags.0"),
         ('"openat"]', '"openat"]\n[modes.kmod.options.ab]\ndescription = "x"', "modes.kmod.options.ab"),
         ('"openat"]', '"openat"]\n[[modes.kmod.gaps]]\nwhy = "it is"', "modes.kmod.gaps.0"),
+        ('"openat"]', '"openat"]\n[[modes.kmod.gaps]]\nmodes = ["kmod"]\nevent = "a"\nwhy = "x"', "modes.kmod"),
+        ('"openat"]', '"openat"]\n[[gaps]]\nmodes = ["bpf"]\nevent = "a"\nwhy = "x"', "the whole"),
         ('"openat"]', '"openat"]\n[versions.1]\n', "the whole"),
         ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.bpf = {}', "the whole"),
         ('"openat"]', '"openat"]\n[versions.1]\ndefault = true\nmodes.kmod.x = 1', "versions.1.modes.kmod.x"),
@@ -203,3 +205,35 @@ def test_an_adapter_that_cannot_be_run_is_named_not_raised(folder: Path, source:
 def test_two_deployments_share_no_adapter(folder: Path) -> None:
     driver = find_driver(f"{folder}/driver.toml:kmod")
     assert driver.adapter() is not driver.adapter()
+
+
+SHARED = '''"openat"]
+[[modes.kmod.gaps]]
+event = "own"
+why = "of this mode"
+[[gaps]]
+event = "all"
+why = "of every mode"
+[[gaps]]
+modes = ["kmod"]
+event = "some"
+why = "of some modes"
+[versions.1]
+default = true
+[versions.2]
+modes.kmod.gaps = [{ event = "other", why = "of this version alone" }]
+'''
+
+
+def test_gaps_of_several_modes_are_each_ones_but_where_a_version_has_its_own(folder: Path) -> None:
+    manifest = read_manifest(change(folder, '"openat"]', SHARED))
+    events = {version: [gap.event for gap in manifest.mode("kmod", version).gaps] for version in ("1", "2")}
+    assert events == {"1": [("own",), ("all",), ("some",)], "2": [("other",)]}
+
+
+def test_long_words_of_a_consumers_command_stand_once(folder: Path) -> None:
+    path = change(folder, "command = [", 'command = ["{fields}", "-x{fields}", ')
+    path.write_text('words = { fields = "%a {b}" }\n' + path.read_text())
+    consumer = read_manifest(path).mode("kmod").consumer
+    assert consumer is not None
+    assert consumer.command[:2] == ("%a {b}", "-x%a {b}")
