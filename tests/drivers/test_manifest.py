@@ -207,7 +207,7 @@ def test_two_deployments_share_no_adapter(folder: Path) -> None:
     assert driver.adapter() is not driver.adapter()
 
 
-SHARED = '''"openat"]
+SHARED = """"openat"]
 [[modes.kmod.gaps]]
 event = "own"
 why = "of this mode"
@@ -222,7 +222,7 @@ why = "of some modes"
 default = true
 [versions.2]
 modes.kmod.gaps = [{ event = "other", why = "of this version alone" }]
-'''
+"""
 
 
 def test_gaps_of_several_modes_are_each_ones_but_where_a_version_has_its_own(folder: Path) -> None:
