@@ -13,7 +13,7 @@ _DEADLINE = 20.0  # seconds on hardware
 _GONE_DEADLINE = 3.0
 _MEMINFO = """
 cat /proc/meminfo
-grep -m 1 KernelPageSize: /proc/self/smaps
+echo "PageSize: $(($(stat -f -c %S /proc) / 1024)) kB"
 cat /proc/zoneinfo
 """
 _ROW = re.compile(r"(\w{1,32}(?:\(\w{1,16}\))?):\s+(\d{1,15}) kB", re.ASCII)
@@ -29,7 +29,7 @@ _NEEDED = (
     "SReclaimable",
     "Slab",
     "VmallocUsed",
-    "KernelPageSize",
+    "PageSize",
 )
 # 0x...-0x...   SIZE CALLER ...: a caller of a module that is gone is an address, no function any more. So is one that
 # was in a module's first function, whose memory is given back when it has run.
@@ -113,7 +113,7 @@ def read_meminfo(text: str) -> Memory:
     missing = [name for name in _NEEDED if name not in rows]
     if missing:
         raise LabError(f"the guest's /proc/meminfo does not tell {', '.join(missing)}")
-    kept = sum(int(count) for count in _KEPT.findall(text)) * rows["KernelPageSize"]
+    kept = sum(int(count) for count in _KEPT.findall(text)) * rows["PageSize"]
     users = kept + sum(rows[name] for name in ("MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"))
     return Memory(kernel=rows["MemTotal"] - users, slab=rows["Slab"], vmalloc=rows["VmallocUsed"])
 

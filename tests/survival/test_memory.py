@@ -19,7 +19,7 @@ SReclaimable:      10000 kB
 SUnreclaim:        20000 kB
 VmallocUsed:        9000 kB
 HugePages_Total:       0
-KernelPageSize:        4 kB
+PageSize:        4 kB
 Node 0, zone    DMA32
   pages free     125000
   pagesets
