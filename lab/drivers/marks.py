@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GONE = "run what `consumer.command` in driver.toml says by hand: `lab shell` has the same guest"
 _LINES = "it must print one event a line, and nothing else: correct `consumer.command` in driver.toml"
 _AGAIN = 0.05  # seconds on hardware to wait for a first sentinel before making the next: it may not be read yet
-_AGAIN_AT_MOST = 0.8
+_AGAIN_AT_MOST = 0.2
 
 
 @dataclass

@@ -72,7 +72,9 @@ def machine_of(place: Place, worker: int) -> int:
 
 
 def test_two_workers_find_what_one_process_finds(place: Place) -> None:
-    one, two = (place.run(place.pytest("scenarios", "--profile", "smoke", "-n", number, "-v")) for number in ("0", "2"))
+    one, two = (
+        place.run(place.pytest("scenarios/capture", "--profile", "smoke", "-n", number, "-v")) for number in ("0", "2")
+    )
     assert (one.returncode, two.returncode) == (0, 0), two.stdout
     assert summary(two.stdout) == summary(one.stdout)
     assert "[gw0]" in two.stdout
