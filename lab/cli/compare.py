@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+from lab import arches
 from lab.cli.context import Wanted, cell_options, notice
 from lab.cli.terminal import write
 from lab.compare.actions import ACTIONS
@@ -17,6 +17,7 @@ from lab.compare.comparison import Comparison
 from lab.compare.report import markdown, show
 from lab.drivers.manifest import Given, find_driver, find_drivers, own_drivers
 from lab.errors import ExitCode, RequestError
+from lab.matrix.cell import cells
 from lab.matrix.provision import Lab
 from lab.settings import Settings
 
@@ -38,29 +39,29 @@ from lab.settings import Settings
 def compare(settings: Settings, wanted: Wanted, names: tuple[str, ...], output: Path | None) -> int:
     """Do the same under several drivers (--driver is a list here): who reports it, and who says something else.
 
-    Without --driver: every driver of the lab's that needs no program from you, in every mode and version. The status is
-    1 when nothing can be said of any.
+    Without --driver: every driver of the lab's that needs no program from you, in every mode and version. --kernel and
+    --arch may be lists too: a table for each. The status is 1 when nothing can be said of any.
     """
-    drivers = find_drivers(wanted.driver or everyone())
+    drivers = ",".join(find_drivers(wanted.driver or everyone()))
     if not drivers:
         raise RequestError("no driver is named", hint="--driver falco:kmod,tap:all")
-    for driver in drivers:
+    for driver in find_drivers(drivers):
         find_driver(driver, Given.of(settings))
-    cells = [replace(wanted, driver=driver).cell(settings) for driver in drivers]
+    lab = Lab(settings, notice)
+    kernels, names_of_arches = wanted.kernel or settings.kernel, wanted.arch or arches.host().name
+    asked = cells(kernels, names_of_arches, drivers, lab.kernels.expand)
     write(output, "")  # now, not when all has been done
     actions = [action for action in ACTIONS if not names or action.name in names]
-    lab = Lab(settings, notice)
-    columns = Comparison(lab, actions, notice).run(cells)
-    releases = sorted({column.release for column in columns if column.release})
-    title = f"{cells[0].arch.name}, kernel {', '.join(releases) or cells[0].kernel}"
+    tables = Comparison(lab, actions, notice).run(asked)
     if output is not None:
-        command = shlex.join(["lab", "compare", "--kernel", cells[0].kernel, "--arch", cells[0].arch.name])
+        command = shlex.join(["lab", "compare", "--kernel", kernels, "--arch", names_of_arches])
         command += f" --driver {wanted.driver}" if wanted.driver else ""
         made_with = f"kernel-lab {version('kernel-lab')}."
         date = time.strftime("%Y-%m-%d", time.gmtime())
-        write(output, markdown(columns, actions, title=title, date=date, command=command, facts=[made_with]))
-    show(columns, actions, title)
-    return ExitCode.OK if releases else ExitCode.CHECK_FAILED
+        write(output, markdown(tables, actions, date=date, command=command, facts=[made_with]))
+    for compared in tables:
+        show(compared, actions)
+    return ExitCode.OK if any(compared.ran for compared in tables) else ExitCode.CHECK_FAILED
 
 
 def everyone() -> str:

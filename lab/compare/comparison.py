@@ -35,8 +35,28 @@ class Column:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Compared:
+    """All drivers on one kernel, which is `request` as it was asked for."""
+
+    request: str
+    arch: str
+    columns: tuple[Column, ...]
+
+    @property
+    def ran(self) -> tuple[Column, ...]:
+        """The drivers of which something can be said."""
+        return tuple(column for column in self.columns if not column.why)
+
+    @property
+    def title(self) -> str:
+        """The architecture and the kernel, by its release once a machine had it."""
+        releases = sorted({column.release for column in self.columns if column.release})
+        return f"{self.arch}, kernel {', '.join(releases) or self.request}"
+
+
 class Comparison:
-    """Comparisons on one kernel. `tell` is told what is being done."""
+    """Comparisons of drivers. `tell` is told what is being done."""
 
     def __init__(self, lab: Lab, actions: Sequence[Action], tell: Callable[[str], None]) -> None:
         self._lab = lab
@@ -44,16 +64,23 @@ class Comparison:
         self._tell = tell
         self._forks = Forks(lab)
 
-    def run(self, cells: Sequence[Cell]) -> list[Column]:
-        """A column for each cell. What cannot be had, built or loaded is a column that says why."""
-        return [self._column(cell) for cell in cells]
+    def run(self, cells: Sequence[Cell]) -> list[Compared]:
+        """A column for each cell, those of one kernel together. What cannot be had, built or loaded is a column that
+        says why."""
+        kernels: dict[tuple[str, str], list[Cell]] = {}
+        for cell in cells:
+            kernels.setdefault((cell.kernel, cell.arch.name), []).append(cell)
+        return [
+            Compared(kernel, arch, tuple(self._column(cell) for cell in same))
+            for (kernel, arch), same in kernels.items()
+        ]
 
     def _column(self, cell: Cell) -> Column:
         try:
             column = self._done(self._lab.prepare(cell))
         except LabError as error:
             column = Column(cell.driver, why=error.what)
-        self._tell(f"{cell.driver}: {column.why or 'done'}")
+        self._tell(f"{cell.slug}: {column.why or 'done'}")
         return column
 
     def _done(self, prepared: Prepared) -> Column:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.compare.actions import Action
-from lab.compare.comparison import Column
+from lab.compare.comparison import Column, Compared
 from lab.compare.judge import Answer, Sight
 
 _PIPE_WIDTH = 200
@@ -36,35 +36,45 @@ LEGEND = (
 )
 
 
-def show(columns: Sequence[Column], actions: Sequence[Action], title: str, console: Console | None = None) -> None:
+def show(compared: Compared, actions: Sequence[Action], console: Console | None = None) -> None:
     """Print the table: a row an action, a column a driver; and what explains it."""
     console = console or Console()
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    console.print(title, soft_wrap=True, markup=False, highlight=False)
-    there = [column for column in columns if not column.why]
-    table = Table("", *(column.driver for column in there), box=None, pad_edge=False)
+    console.print(compared.title, soft_wrap=True, markup=False, highlight=False)
+    table = Table("", *(column.driver for column in compared.ran), box=None, pad_edge=False)
     for number, action in enumerate(actions):
-        table.add_row(action.name, *(_styled(column.sights[number]) for column in there))
+        table.add_row(action.name, *(_styled(column.sights[number]) for column in compared.ran))
     console.print(table)
-    for line in (LEGEND, *notes(columns)):
+    for line in (LEGEND, *notes(compared.columns)):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def markdown(
-    columns: Sequence[Column], actions: Sequence[Action], *, title: str, date: str, command: str, facts: Sequence[str]
+    tables: Sequence[Compared], actions: Sequence[Action], *, date: str, command: str, facts: Sequence[str]
 ) -> str:
-    """The page docs/detection.md; `facts` are lines on what it was made with."""
-    there = [column for column in columns if not column.why]
+    """The page docs/detection.md, a table a kernel; `facts` are lines on what it was made with."""
     lines = [
         "# Detection",
         "",
         f"The same actions under every driver. Made by `{command}` on {date}; no line of it is written by hand.",
         "",
-        f"{title}. Drivers: {', '.join(_named(column) for column in there) or 'none'}.",
         *facts,
         "",
         LEGEND,
+        "",
+    ]
+    for compared in tables:
+        lines += _section(compared, actions)
+    return "\n".join(lines)
+
+
+def _section(compared: Compared, actions: Sequence[Action]) -> list[str]:
+    there = compared.ran
+    lines = [
+        f"## {compared.title}",
+        "",
+        f"Drivers: {', '.join(_named(column) for column in there) or 'none'}.",
         "",
         "| action | " + " | ".join(column.driver for column in there) + " |",
         "|---" * (len(there) + 1) + "|",
@@ -72,8 +82,7 @@ def markdown(
     for number, action in enumerate(actions):
         fields = [_escaped(text(column.sights[number])) for column in there]
         lines.append(f"| {action.name}: {action.what} | " + " | ".join(fields) + " |")
-    lines += ["", *(f"- {_escaped(note)}" for note in notes(columns)), ""]
-    return "\n".join(lines)
+    return [*lines, "", *(f"- {_escaped(note)}" for note in notes(compared.columns)), ""]
 
 
 def text(sight: Sight) -> str:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lab.compare.actions import ACTIONS
-from lab.compare.comparison import Column, told
+from lab.compare.comparison import Column, Compared, told
 from lab.compare.judge import Answer, Sight
 from lab.compare.report import LEGEND, markdown, notes, show, text
 from lab.errors import LabError
@@ -21,6 +21,7 @@ COLUMNS = [
     Column("tap:kmod", (ALL, Sight("open-missing", Answer.PARTLY, ("name",))), "", "6.12.1"),
     Column("falco@2022:kmod", why="it does not build: x.c:1: error: no member 7 | x\nLog: far away"),
 ]
+COMPARED = Compared("6.12", "amd64", tuple(COLUMNS))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_report_that_is_not_whole_is_told_by_what_is_not() -> None:
 
 def test_the_table_has_a_row_an_action_and_a_column_a_driver_that_ran() -> None:
     out = io.StringIO()
-    show(COLUMNS, [OPEN, MISSING], "amd64, kernel 6.12.1", Console(file=out))
+    show(COMPARED, [OPEN, MISSING], Console(file=out))
     title, head, first, second, *rest = out.getvalue().splitlines()
     assert title == "amd64, kernel 6.12.1"
     assert head.split() == ["falco:kmod", "tap:kmod"]
@@ -68,13 +69,19 @@ def test_drivers_that_say_the_same_share_a_note() -> None:
 
 
 def test_the_page_has_its_date_its_command_and_versions_and_nothing_breaks_its_table() -> None:
+    other = Compared("5.10", "amd64", (Column("tap:kmod", why="no kernel"),))
     page = markdown(
-        COLUMNS, [OPEN, MISSING], title="amd64", date="2026-11-24", command="lab compare", facts=["kernel-lab 1."]
+        [COMPARED, other], [OPEN, MISSING], date="2026-11-24", command="lab compare", facts=["kernel-lab 1."]
     )
     assert "Made by `lab compare` on 2026-11-24" in page
-    assert "amd64. Drivers: falco:kmod 0.23.2-1, tap:kmod.\nkernel-lab 1." in page
-    assert "| open: a file is opened | other name; without flags | yes |" in page
-    assert "- open: name /x\\|y (falco:kmod)" in page
+    assert "\nkernel-lab 1.\n" in page
+    assert page.count(LEGEND) == 1
+    first, second = page.split("## ")[1:]
+    assert first.startswith("amd64, kernel 6.12.1\n\nDrivers: falco:kmod 0.23.2-1, tap:kmod.\n")
+    assert "| open: a file is opened | other name; without flags | yes |" in first
+    assert "- open: name /x\\|y (falco:kmod)" in first
+    assert second.startswith("amd64, kernel 5.10\n\nDrivers: none.\n")
+    assert "- tap:kmod: no kernel" in second
 
 
 def test_what_the_actor_prints_is_read_strictly() -> None:
