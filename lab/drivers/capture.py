@@ -1,6 +1,7 @@
 """Captures: the events between two moments, complete, or an error that says why not.
 
-A capture begins and ends with sentinels (lab/drivers/marks.py). Nothing sleeps.
+A capture begins and ends with sentinels (lab/drivers/marks.py). Nothing sleeps. A mark of the end may be lost as any
+event may; then another is made, and the driver must have counted a loss.
 """
 
 from __future__ import annotations
@@ -19,9 +20,15 @@ from lab.errors import ConsumerError
 
 # Seconds on hardware.
 _END_SILENCE = 5.0  # without any event while the end is waited for
-_END_FIRST_LOOK = 0.25  # then it is asked whether the consumer runs at all
+_END_FIRST_LOOK = 0.25  # then it is asked whether the consumer runs at all, and the end is marked again
+_END_LOOK_AT_MOST = 2.0
 _END_LONGEST = 20.0  # however many still come: a slow reader may have thousands to work off
+_UNCOUNTED = "it drops without counting: its counters cannot be believed on this kernel"
 _SILENT = "the driver, or what reads it, stopped on the way: the bundle has the events until then"
+
+
+class UncountedLossError(ConsumerError):
+    """A driver lost events for certain, and its counters say that it dropped none."""
 
 
 @dataclass
@@ -59,13 +66,15 @@ class Events:
         mark_until_seen(stream, f"/lab-{nonce}-begin")
         try:
             yield capture
-            self._mark_once(stream, f"/lab-{nonce}-end")
+            end = self._mark_end(stream, f"/lab-{nonce}-end")
         except BaseException:
             # An incomplete capture answers nothing, but what came of it is evidence.
             self.recorded.append(Capture(events=tuple(stream.events)))
             raise
         counters = self._deployment.final_counters(before)
-        capture.events = stream.between(f"/lab-{nonce}-begin", f"/lab-{nonce}-end")
+        if end != f"/lab-{nonce}-end":
+            self._demand_counted(counters)
+        capture.events = stream.between(f"/lab-{nonce}-begin", end)
         capture.counters = counters
         capture.closed = True
         self.recorded.append(capture)
@@ -74,21 +83,36 @@ class Events:
         """Start the consumer and wait until it reports every CPU's events; ConsumerError when it does not."""
         self._deployment.begin()
 
-    def _mark_once(self, stream: Stream, prefix: str) -> None:
+    def _mark_end(self, stream: Stream, prefix: str) -> str:
+        """Mark the end until a mark of each CPU has come, and say which: PREFIX, or a later one when that was lost.
+
+        A reader that is behind is waited for. But the mark may as well have been dropped: others are made meanwhile.
+        """
         machine = self._deployment.machine
-        cpus = self._deployment.emit_sentinels(prefix)
         latest = time.monotonic() + machine.scaled(_END_LONGEST)
-        known = -1
-        while len(stream.events) > known and time.monotonic() < latest:
+        patience, silent = _END_FIRST_LOOK, 0.0
+        made = {prefix: self._deployment.emit_sentinels(prefix)}
+        while silent < _END_SILENCE and time.monotonic() < latest:
             known = len(stream.events)
-            if stream.seen(prefix, cpus, machine.scaled(_END_FIRST_LOOK)):
-                return
+            if end := stream.first_seen(made, machine.scaled(patience)):
+                return end
             if self._deployment.consumer_fault():
                 break
-            if stream.seen(prefix, cpus, machine.scaled(_END_SILENCE - _END_FIRST_LOOK)):
-                return
+            # Asking and marking are events too: of a reader that works at all, some come.
+            silent = 0.0 if len(stream.events) > known else silent + patience
+            patience = min(2 * patience, _END_LOOK_AT_MOST)
+            again = f"{prefix}-{len(made)}"
+            made[again] = self._deployment.emit_sentinels(again)
         stream.read()
         fault = self._deployment.consumer_fault()
-        why = f"its consumer ended: {fault}" if fault else stream.missing(prefix, cpus)
+        why = f"its consumer ended: {fault}" if fault else stream.missing(prefix, made[prefix])
         what = f"{self._deployment.build.driver.name} did not report the end of the capture: {why}"
         raise ConsumerError(what, hint=GONE if fault else _SILENT)
+
+    def _demand_counted(self, counters: Counters | None) -> None:
+        """A mark of the end was lost: UncountedLossError unless the driver has counted a drop."""
+        if counters and counters.drops:
+            return
+        told = "has no counters" if counters is None else "counted no drop"
+        name = self._deployment.build.driver.name
+        raise UncountedLossError(f"{name} lost the mark of the capture's end and {told}", hint=_UNCOUNTED)

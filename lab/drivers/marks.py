@@ -6,7 +6,7 @@ Rings are per CPU and in order, so once a CPU's sentinel has come through, every
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,13 +48,17 @@ class Stream:
         self.read()
         return all((prefix, cpu) in self.marks for cpu in cpus)
 
-    def seen(self, prefix: str, cpus: Sequence[int], deadline: float) -> bool:
-        """Wait until each CPU's mark has come; False after `deadline` seconds. MachineLostError when the guest died."""
+    def first_seen(self, made: Mapping[str, Sequence[int]], deadline: float) -> str | None:
+        """Wait until each CPU's mark of one of the prefixes in `made` has come: the first of those, None after
+        `deadline` seconds. MachineLostError when the guest died."""
         machine = self.deployment.machine
-        seen = machine.events.wait(lambda: not machine.alive() or self.marked(prefix, cpus), deadline)
+
+        def first() -> str | None:
+            return next((prefix for prefix, cpus in made.items() if self.marked(prefix, cpus)), None)
+
+        machine.events.wait(lambda: not machine.alive() or first() is not None, deadline)
         machine.check()
-        self.read()
-        return seen
+        return first()
 
     def missing(self, prefix: str, cpus: Sequence[int]) -> str:
         """Which CPUs' marks have not come, in words."""
@@ -112,7 +116,7 @@ def mark_until_seen(stream: Stream, prefix: str) -> None:
     patience = _AGAIN
     while True:
         cpus = deployment.emit_sentinels(prefix)
-        if stream.seen(prefix, cpus, machine.scaled(patience)):
+        if stream.first_seen({prefix: cpus}, machine.scaled(patience)):
             return
         # Making and asking are events too, which a consumer that is behind has to work off.
         patience = min(2 * patience, _AGAIN_AT_MOST)

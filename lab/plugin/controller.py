@@ -77,7 +77,8 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker what it shall not find out by itself, and a line back."""
         line = node.gateway.newchannel()
-        introduce(node.workerinput, self._session.folder, self._session.cells(), line)
+        cells = self._session.cells()
+        introduce(node.workerinput, self._session.folder, cells, self._session.wrong, line)
         line.setcallback(partial(self._heard, node.gateway.id))
         self._lines[node.gateway.id] = line
 

@@ -97,8 +97,10 @@ class Session:
     @property
     def wrong(self) -> Mapping[Cell, str]:
         """The cells of live controls, with the option by which each one's driver is built wrong."""
+        if self.worker:
+            return self.worker.wrong
         if not self._wrong and self._config.getoption("controls"):
-            self._wrong = wrong_cells(self.worker.cells if self.worker else self._cells)
+            self._wrong = wrong_cells(self._cells)
         return self._wrong
 
     def _expand(self, text: str, arch: Arch) -> list[str]:

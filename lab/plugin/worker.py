@@ -27,7 +27,9 @@ class Worker:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.folder = Path(given["folder"])
-        self.cells = [Cell(kernel, arches.find(arch), driver) for kernel, arch, driver in given["cells"]]
+        asked = {Cell(kernel, arches.find(arch), driver): option for kernel, arch, driver, option in given["cells"]}
+        self.cells = list(asked)
+        self.wrong = {cell: option for cell, option in asked.items() if option}
         self._line = given["line"]
 
     def notice(self, text: str) -> None:
@@ -50,7 +52,10 @@ def worker_of(config: pytest.Config) -> Worker | None:
     return Worker(given) if given else None
 
 
-def introduce(workerinput: dict[str, Any], folder: Path, cells: Sequence[Cell], line: object) -> None:
-    """Put into a worker's input what `worker_of` finds there."""
-    asked = [(cell.kernel, cell.arch.name, cell.driver) for cell in cells]
+def introduce(
+    workerinput: dict[str, Any], folder: Path, cells: Sequence[Cell], wrong: Mapping[Cell, str], line: object
+) -> None:
+    """Put into a worker's input what `worker_of` finds there; `wrong` are those of live controls, each with its
+    option."""
+    asked = [(cell.kernel, cell.arch.name, cell.driver, wrong.get(cell, "")) for cell in cells]
     workerinput[_KEY] = {"folder": str(folder), "cells": asked, "line": line}

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from lab.drivers.attacked import under_attack
-from lab.drivers.capture import Capture, Events
+from lab.drivers.capture import Capture, Events, UncountedLossError
 from lab.drivers.event import Counters, Event
 from lab.errors import ConsumerError
 
@@ -57,6 +57,12 @@ def test_what_is_reported_or_told_of_is_no_silence(source: Source, told: str) ->
 def test_an_action_that_is_in_no_event_and_no_counter_vanished() -> None:
     with pytest.raises(AssertionError, match=r"an action vanished: no event with type='unlinkat'.* among 1"):
         attacked(Source(OTHER, counters=Counters(1, 0))).demand(**REMOVED)
+
+
+def test_a_loss_that_only_the_labs_mark_shows_is_silence() -> None:
+    error = UncountedLossError("it lost the mark of the capture's end and counted no drop")
+    with pytest.raises(AssertionError, match="an action vanished, or can have: it lost the mark"):
+        attacked(Source(error=error)).demand(**REMOVED)
 
 
 def test_what_goes_wrong_while_it_is_attacked_is_raised() -> None:

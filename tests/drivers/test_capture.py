@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from lab.drivers.build import DriverBuild
-from lab.drivers.capture import Events
+from lab.drivers.capture import Events, UncountedLossError
 from lab.drivers.deploy import Deployment
 from lab.drivers.event import Counters
 from lab.drivers.manifest import find_driver
@@ -136,7 +136,7 @@ def test_an_open_capture_is_empty(guest: Guest) -> None:
 @pytest.mark.parametrize("edge", ["begin", "end"])
 def test_a_cpu_whose_mark_never_comes_is_named(guest: Guest, edge: str) -> None:
     def silent(prefix: str, cpu: int) -> bytes:
-        return b"" if prefix.endswith(edge) and cpu == 1 else opened(f"{prefix}/{cpu}", cpu, LAB)
+        return b"" if edge in prefix and cpu == 1 else opened(f"{prefix}/{cpu}", cpu, LAB)
 
     guest.mark = silent
     with pytest.raises(ConsumerError, match="no sentinel came from CPU 1"), Events(guest).capture():
@@ -154,7 +154,7 @@ def test_a_consumer_that_ended_is_told_in_its_own_words(guest: Guest, edge: str)
     ordinary = guest.mark
 
     def dying(prefix: str, cpu: int) -> bytes:
-        if prefix.endswith(edge):
+        if edge in prefix:
             guest.fault = "sysdig: error opening device"
             return b""
         return ordinary(prefix, cpu)
@@ -216,9 +216,51 @@ def test_two_captures_one_after_the_other_have_each_their_own(guest: Guest) -> N
     assert len(events.recorded) == 2
 
 
+def losing(guest: Guest) -> None:
+    """The first mark of the end never comes from CPU 1, and the next ones do."""
+    guest.mark = lambda prefix, cpu: b"" if prefix.endswith("-end") and cpu else opened(f"{prefix}/{cpu}", cpu, LAB)
+
+
+def test_a_mark_of_the_end_that_was_dropped_is_made_again(guest: Guest) -> None:
+    losing(guest)
+    guest.said = Counters(100, 3)
+    with Events(guest).capture() as seen:
+        guest.print(opened("/one", cpu=1))
+    assert names(seen.events) == [b"/one"]
+    assert seen.counters == Counters(100, 3)
+
+
+@pytest.mark.parametrize(("said", "told"), [(Counters(100, 0), "counted no drop"), (None, "has no counters")])
+def test_a_mark_of_the_end_that_was_lost_and_not_counted_is_the_drivers_fault(
+    guest: Guest, said: Counters | None, told: str
+) -> None:
+    losing(guest)
+    guest.said = cast(Counters, said)
+    why = f"lost the mark of the capture's end and {told}"
+    with pytest.raises(UncountedLossError, match=why), Events(guest).capture() as seen:
+        pass
+    assert not seen.closed
+
+
+def test_a_mark_of_the_end_that_is_only_late_is_no_loss(guest: Guest) -> None:
+    held: list[bytes] = []
+
+    def late(prefix: str, cpu: int) -> bytes:
+        mark = opened(f"{prefix}/{cpu}", cpu, LAB)
+        if prefix.endswith("-end"):
+            held.append(mark)
+            return b""
+        return b"".join(held) + mark
+
+    guest.mark = late
+    with Events(guest).capture() as seen:
+        pass
+    assert seen.closed
+
+
 def test_a_consumer_that_died_is_not_waited_for_to_the_end(guest: Guest) -> None:
     guest.fake.scale = 1.0
-    guest.mark = lambda prefix, cpu: b"" if prefix.endswith("end") else opened(f"{prefix}/{cpu}", cpu, LAB)
+    guest.mark = lambda prefix, cpu: b"" if "-end" in prefix else opened(f"{prefix}/{cpu}", cpu, LAB)
     began = time.monotonic()
     with pytest.raises(ConsumerError, match="its consumer ended: killed"), Events(guest).capture():
         guest.fault = "killed"

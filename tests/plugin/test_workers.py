@@ -100,6 +100,26 @@ def test_kernels_are_resolved_once_and_by_the_controller(run: Run, pytester: pyt
     assert [(cell["acceleration"], cell["qemu"]) for cell in cells] == [("tcg", "10.0")] * 2
 
 
+LIVE = """
+@pytest.mark.controls(answered("machine.run", NOTHING, word="hello"), wrong("exit-only", word="name"))
+def test_live(machine, scenario):
+    assert machine.run(['hello']).text == 'hello'
+    assert {condition}, "name is wrong"
+"""
+
+
+@pytest.mark.parametrize(("sees", "outcomes"), [(True, {"passed": 2}), (False, {"passed": 1, "failed": 1})])
+def test_live_controls_are_judged_by_workers_too_and_run_where_they_are_asked_for(
+    run: Run, sees: bool, outcomes: dict[str, int]
+) -> None:
+    condition = "'+exit-only' not in scenario.cell.driver" if sees else "True"
+    source = "from lab.scenario import wrong\n" + LIVE.format(condition=condition)
+    result = run(source, "--controls", asked=("--arch", "amd64", "--driver", "tap:modern-bpf"))
+    assert result.parseoutcomes() == outcomes
+    ran = {line.partition(": ")[0] for line in result.outlines if line.startswith("6.12-") and " kernel " not in line}
+    assert ran == {"6.12-amd64-tap:modern-bpf", "6.12-amd64-tap+exit-only:modern-bpf"}
+
+
 def test_a_kernel_that_cannot_be_reached_reaches_workers_as_the_same_error(run: Run, fake_lab: FakeLab) -> None:
     fake_lab.unknown["5.10"] = ArchiveError("the archive is silent", hint="wait for it")
     result = run(FOUR, "--kernel", "5.10,6.12")
