@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Stops who reads a driver's events, fills the driver's buffer with opens of a
- * long path that leads nowhere, removes a file, and lets the reader go on; all
- * on one CPU, whose buffer it is.
+ * long path that leads nowhere, and what is left of it with what is as large as
+ * the event that shall not fit: removals of a file that is not there. Then it
+ * removes a file, and lets the reader go on; all on one CPU, whose buffer it is.
  *
  * usage: flood_then_act OPENS PATH PROCESS...
  * Prints {"pid": N}.
@@ -31,29 +32,49 @@ static void tell_all(int count, char **processes, int signal)
 	}
 }
 
-int main(int argc, char **argv)
+/* Of few words: who reads it may take each of them apart. */
+static void fill_with_opens(long opens)
 {
 	static char path[PATH_MAX] = "/work/flood";
+
+	for (size_t at = strlen(path); at + 1 < sizeof(path); at++)
+		path[at] = at % NAME_MAX ? 'x' : '/';
+	while (opens-- > 0) {
+		if (open(path, O_RDONLY) >= 0)
+			fail(path);
+	}
+}
+
+/* As many as fit where one open more would not: of a hundred bytes at least. */
+static void fill_the_rest(const char *file)
+{
+	char *absent = strdup(file);
+
+	if (!absent)
+		fail("strdup");
+	absent[strlen(absent) - 1] ^= 1;
+	for (int left = 2 * PATH_MAX / 100; left > 0; left--) {
+		if (!unlink(absent))
+			fail(absent);
+	}
+	free(absent);
+}
+
+int main(int argc, char **argv)
+{
 	cpu_set_t one;
-	long opens;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: %s OPENS PATH PROCESS...\n", argv[0]);
 		return 2;
 	}
-	opens = atol(argv[1]);
-	/* Of few words: who reads it may take each of them apart. */
-	for (size_t at = strlen(path); at + 1 < sizeof(path); at++)
-		path[at] = at % NAME_MAX ? 'x' : '/';
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	if (sched_setaffinity(0, sizeof(one), &one))
 		fail("sched_setaffinity");
 	tell_all(argc - 3, argv + 3, SIGSTOP);
-	while (opens-- > 0) {
-		if (open(path, O_RDONLY) >= 0)
-			fail(path);
-	}
+	fill_with_opens(atol(argv[1]));
+	fill_the_rest(argv[2]);
 	if (unlink(argv[2]))
 		fail(argv[2]);
 	tell_all(argc - 3, argv + 3, SIGCONT);
