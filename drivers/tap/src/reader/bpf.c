@@ -14,9 +14,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "perf.h"
 #include "reader.h"
 
-#define PERF_PAGES 256
 #define TAIL_PREFIX "tap_tail_"
 #define SAID 16384
 
@@ -45,7 +45,7 @@ struct bpf {
 	size_t counters_size;
 	bool failed;
 	struct ring_buffer *ring;
-	struct perf_buffer *perf;
+	struct perf *perf;
 };
 
 /* What libbpf said last: the verifier's reason is in it. */
@@ -72,37 +72,20 @@ static int on_ring(void *bpf, void *data, size_t size)
 	return 0;
 }
 
-static void on_perf(void *bpf, int cpu, void *data, __u32 size)
-{
-	(void)cpu;
-	if (!deliver(data, size))
-		((struct bpf *)bpf)->failed = true;
-}
-
-/* The probe counts what found no room; perf says it once more. */
-static void on_lost(void *bpf, int cpu, __u64 count)
-{
-	(void)bpf;
-	(void)cpu;
-	(void)count;
-}
-
 static int bpf_read(struct source *source)
 {
 	struct bpf *bpf = (struct bpf *)source;
-	int done = bpf->ring ? ring_buffer__consume(bpf->ring) :
-		   perf_buffer__consume(bpf->perf);
+	int error = bpf->perf ? perf_read(bpf->perf) : ring_buffer__consume(bpf->ring);
 
-	return bpf->failed ? -EBADMSG : done;
+	return bpf->failed ? -EBADMSG : error;
 }
 
 static int bpf_wait(struct source *source)
 {
 	struct bpf *bpf = (struct bpf *)source;
-	int done = bpf->ring ? ring_buffer__poll(bpf->ring, WAIT_MS) :
-		   perf_buffer__poll(bpf->perf, WAIT_MS);
+	int error = bpf->perf ? perf_wait(bpf->perf) : ring_buffer__poll(bpf->ring, WAIT_MS);
 
-	return bpf->failed ? -EBADMSG : done;
+	return bpf->failed ? -EBADMSG : error;
 }
 
 static int bpf_counts(struct source *source, struct tap_counts *counts)
@@ -148,7 +131,7 @@ static void bpf_end(struct source *source)
 
 	bpf_stop(source);
 	ring_buffer__free(bpf->ring);
-	perf_buffer__free(bpf->perf);
+	perf_free(bpf->perf);
 	if (bpf->counters)
 		munmap((void *)bpf->counters, bpf->counters_size);
 	bpf_object__close(bpf->object);
@@ -286,8 +269,7 @@ static int buffers(struct bpf *bpf)
 	if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
 		bpf->ring = ring_buffer__new(bpf_map__fd(map), on_ring, bpf, NULL);
 	else
-		bpf->perf = perf_buffer__new(bpf_map__fd(map), PERF_PAGES, on_perf,
-					     on_lost, bpf, NULL);
+		bpf->perf = perf_new(bpf_map__fd(map), bpf->source.cpus, bpf->counters);
 	return bpf->ring || bpf->perf ? 0 : -errno;
 }
 
