@@ -54,6 +54,7 @@ def test_a_32_bit_call_of_a_64_bit_process_is_reported(
     seen.one(type=kind, pid=did["pid"], result=did["result"], **told)
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("int80-execve")
 @pytest.mark.syscall("execve")
 @pytest.mark.controls(

@@ -109,6 +109,7 @@ def test_a_program_that_is_dropped_in_a_container_and_run_is_reported(events: Ev
 READ = {"type": OPENS, "comm": "cat", "name": "/host/proc/1/root/etc/shadow"}
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("host-proc")
 @pytest.mark.syscall("procexec")
 @pytest.mark.controls(altered("name", **READ), missing(**READ), altered("cgroup", type=EXEC, comm="cat"))
@@ -155,6 +156,7 @@ def test_new_namespaces_are_reported(machine: Machine, events: Events) -> None:
 MOUNT = {"type": "mount", "comm": "mount"}
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("container-mount")
 @pytest.mark.syscall("mount")
 @pytest.mark.controls(

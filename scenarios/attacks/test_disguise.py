@@ -55,7 +55,7 @@ def rare(call: str) -> ParameterSet:
         pytest.mark.attack(f"rare-{call}"),
         pytest.mark.syscall(call),
         pytest.mark.controls(missing(type=call, comm="rare_calls")),
-        *profiled(call, {"userfaultfd", "fsopen"}),
+        *profiled(call, {"userfaultfd"}),
     ]
     return pytest.param(call, id=call, marks=marks)
 

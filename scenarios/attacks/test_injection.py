@@ -44,6 +44,7 @@ def test_writing_by_ptrace_is_reported(events: Events, actor: Actor) -> None:
         seen.one(**request(name), pid=did["pid"], target=did["victim"], result=0)
 
 
+@pytest.mark.profile("full")
 @pytest.mark.attack("ptrace-traceme")
 @pytest.mark.syscall("ptrace")
 @pytest.mark.controls(altered("request", **request("PTRACE_TRACEME")), missing(**request("PTRACE_TRACEME")))

@@ -17,7 +17,7 @@ from lab.drivers.capture import Events
 from lab.errors import UnsupportedError
 from lab.machines.machine import Machine
 from lab.plugin.fixtures import Actor
-from lab.scenario import altered, missing
+from lab.scenario import altered, missing, profiled
 
 EVIL = "/work/evil"
 RUNS = {"type": {"execve", "procexec"}, "comm": "evil"}
@@ -54,6 +54,7 @@ def doors() -> list[ParameterSet]:
             pytest.mark.attack(door.name),
             pytest.mark.syscall("procexec"),
             pytest.mark.controls(altered("name", **opened), missing(**opened), missing(**RUNS)),
+            *profiled(door.name, {"core_pattern"}),
         ]
         found.append(pytest.param(door, id=door.name, marks=marks))
     return found

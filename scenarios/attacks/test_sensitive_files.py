@@ -73,6 +73,7 @@ def tricks() -> list[ParameterSet]:
             pytest.mark.attack(trick.name),
             pytest.mark.syscall(*({kinds} if isinstance(kinds, str) else kinds)),
             pytest.mark.controls(altered(trick.param, **which), missing(**which), missing(**read)),
+            *profiled(trick.name, {"symlink", "hardlink", "bind-mount"}),
         ]
         found.append(pytest.param(trick, id=trick.name, marks=marks))
     return found
@@ -102,7 +103,7 @@ ROUNDABOUT = {
 def roundabout(name: str) -> ParameterSet:
     which = {"type": OPENS, "comm": "cat", "name": ROUNDABOUT[name]}
     controls = pytest.mark.controls(altered("name", **which), missing(**which))
-    marks = [pytest.mark.attack(name), controls, *profiled(name, {"proc-self-root", "proc-cwd"})]
+    marks = [pytest.mark.attack(name), controls, *profiled(name, {"proc-self-root"})]
     return pytest.param(ROUNDABOUT[name], id=name, marks=marks)
 
 
@@ -138,6 +139,7 @@ def otherwise(name: str) -> ParameterSet:
         pytest.mark.attack(name),
         pytest.mark.syscall(event["type"]),
         pytest.mark.controls(altered(param, **which), missing(**which)),
+        *profiled(name, {"open-tree", "by-handle"}),
     ]
     return pytest.param(words, event, id=name, marks=marks)
 

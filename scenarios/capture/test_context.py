@@ -96,6 +96,7 @@ def test_the_end_of_a_group_of_threads_is_reported_for_each_of_them(events: Even
         seen.one(**ENDED, pid=family["child"], tid=thread, status=family["status"])
 
 
+@pytest.mark.profile("full")
 @pytest.mark.syscall("execve")
 @pytest.mark.controls(altered("pid", **TRUE), altered("args", **TRUE), missing(**TRUE))
 def test_a_program_that_a_thread_starts_is_reported_as_its_process(events: Events, actor: Actor) -> None:

@@ -14,7 +14,7 @@ from lab.drivers.capture import Events
 from lab.plugin.call_fixtures import Calls
 from lab.scenario import altered, missing, profiled
 
-DEFAULT = {"RESOLVE", "symlink", "hard link", "bind mount", "deleted folder"}
+DEFAULT = {"RESOLVE", "symlink", "bind mount", "deleted folder"}
 
 
 def taken(name: str) -> ParameterSet:

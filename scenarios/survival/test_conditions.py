@@ -131,6 +131,7 @@ def test_a_kernel_that_is_locked_down_lets_it_go_on(survives: Survivor, conditio
         conditions.lockdown("integrity")
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(
     answered("provoke.load_again", Came(0, ""), word="it was loaded"),
     answered("driver.loaded", True, word="still loaded"),

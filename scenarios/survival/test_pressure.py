@@ -20,6 +20,7 @@ ENDED = {"type": "procexit", "comm": "eater", "status": int(signal.SIGKILL)}
 ALL = 64 << 20  # KiB
 
 
+@pytest.mark.profile("full")
 @pytest.mark.syscall("procexit")
 @pytest.mark.controls(*survived(), altered("status", **ENDED), missing(**ENDED), LEAKS)
 def test_a_process_that_eats_its_cgroups_memory_is_killed_and_reported(

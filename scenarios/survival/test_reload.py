@@ -37,6 +37,7 @@ def test_loaded_unloaded_and_loaded_again_the_driver_works_and_the_kernel_log_is
     assert printk.splats() == []
 
 
+@pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), wrong("leak", word="memory left behind"))
 def test_loaded_and_unloaded_under_load_it_works_and_leaves_nothing(
     survives: Survivor, driver: Deployment, actor: Actor, profile: Profile

@@ -64,7 +64,7 @@ def families(*default: str, misleads: bool = True) -> list[ParameterSet]:
 
 
 @PARALLEL
-@pytest.mark.parametrize("name", families("opens", "names", "addresses"))
+@pytest.mark.parametrize("name", families("opens", "names"))
 def test_a_race_misleads_nobody(events: Events, trials: Trials, profile: Profile, name: str) -> None:
     with events.capture() as seen:
         made = trials.run("plain", FAMILIES[name], profile.pick(smoke=8, default=16, full=300))
