@@ -4,12 +4,16 @@
  * a virtio-serial port, or any stream socket that a test gives it.
  *
  * usage: lab-agent PATH|DESCRIPTOR
+ *        lab-agent get PATH
+ *        lab-agent put PATH [MODE]
  *
  * What both say is in lab-agent-frames.h, with the rules. lab-agent-loop.h waits
- * for all of it at once; the other headers have a part of it each.
+ * for all of it at once; the other headers have a part of it each. The last two are commands
+ * that it runs like any other: lab-agent-files.h.
  */
 #include "lab-agent-commands.h"
 #include "lab-agent-ends.h"
+#include "lab-agent-files.h"
 #include "lab-agent-loop.h"
 #include "lab-agent-output.h"
 #include "lab-agent-session.h"
@@ -19,6 +23,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int open_port(const char *where)
@@ -60,8 +65,12 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_handler = note_child };
 	sigset_t child;
 
+	if (argc == 3 && !strcmp(argv[1], "get"))
+		return get_file(argv[2]);
+	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "put"))
+		return put_file(argv[2], argv[3]);
 	if (argc != 2) {
-		fprintf(stderr, "usage: %s PATH|DESCRIPTOR\n", argv[0]);
+		fprintf(stderr, "usage: %s PATH|DESCRIPTOR | get PATH | put PATH [MODE]\n", argv[0]);
 		return 2;
 	}
 	port = open_port(argv[1]);

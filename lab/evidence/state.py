@@ -12,12 +12,10 @@ from typing import Any
 from lab.errors import LabError
 from lab.evidence.asking import Asking
 from lab.evidence.bpf import read_json
-from lab.evidence.kernellog import read_kmsg
-from lab.evidence.printk import merged, parse_console
+from lab.evidence.printk import merged, parse_console, parse_kmsg
 from lab.evidence.splats import Splat, find_splats
 from lab.evidence.symbols import Symbols
-from lab.machines.machine import Machine
-from lab.machines.result import Result
+from lab.machines.machine import Machine, reading
 
 _MAX_SPLATS = 50  # of a flood
 _MAX_MAPS = 32
@@ -31,24 +29,12 @@ done
 """
 
 
-class _GoneError(LabError):
-    """The guest does not answer any more."""
-
-
 def complaints(asking: Asking, machine: Machine, symbols: Symbols) -> list[Splat]:
     """What the kernel complained about until now, as far as its console and, if it lives, its log tell."""
-
-    def read(argv: list[str]) -> Result:
-        done = asking.ask(argv)
-        if done is None:
-            raise _GoneError(asking.why)
-        return done
-
-    console = parse_console(machine.console.read())
-    try:
-        records = merged(read_kmsg(read), console)
-    except _GoneError:
-        records = console
+    records = parse_console(machine.console.read())
+    log = asking.ask(reading("/dev/kmsg"))
+    if log is not None:
+        records = merged(parse_kmsg(log.stdout), records)
     return [symbols.locate(splat) for splat in find_splats(records)[:_MAX_SPLATS]]
 
 

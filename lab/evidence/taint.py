@@ -26,7 +26,7 @@ def read_taint(machine: Machine) -> frozenset[str]:
 
     MachineLostError as every command's.
     """
-    said = machine.run(["cat", "/proc/sys/kernel/tainted"], check=False).stdout.strip()
+    said = machine.read("/proc/sys/kernel/tainted").stdout.strip()
     return letters(int(said)) if said.isdigit() and len(said) < 20 else frozenset()
 
 

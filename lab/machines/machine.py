@@ -40,8 +40,14 @@ _PIECE = 8 << 20  # of a file that is put into the guest
 
 # Where the guest finds what this machine alone was given (images/initrd/init moves it there).
 PAYLOAD = "/run/lab"
+_AGENT = f"{PAYLOAD}/bin/lab-agent"
 
 _PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
+
+
+def reading(path: str) -> list[str]:
+    """The command that prints a file of the guest's, as `Machine.read` does."""
+    return [_AGENT, "get", path]
 
 
 class Machine:
@@ -115,11 +121,15 @@ class Machine:
 
     def write(self, path: str, data: bytes) -> None:
         """Put a file into the guest."""
-        self.run(["dd", f"of={path}", "bs=64k", "status=none"], stdin=data)
+        self.run([_AGENT, "put", path], stdin=data)
+
+    def read(self, path: str) -> Result:
+        """A file of the guest's, on `stdout`, as far as it can be read without waiting (/dev/kmsg has no end)."""
+        return self.run(reading(path), check=False)
 
     def install(self, path: str, program: bytes) -> None:
-        """Put a program into the guest, which has no /dev/stdin."""
-        self.run(["install", "-m", "755", "/proc/self/fd/0", path], stdin=program)
+        """Put a program into the guest, in place of one that may be running."""
+        self.run([_AGENT, "put", path, "755"], stdin=program)
 
     def put(self, path: str, file: Path) -> None:
         """Put a large file of the host into the guest, piece by piece; LabError when either side cannot."""
