@@ -18,9 +18,9 @@ from lab.scenario import altered, missing, profiled
 COMMS = {"syscalls", "true"}
 # Of calls that drivers treat alike (five that set user and group, the older ones of files), the default has one.
 DEFAULT = {
-    "openat", "openat2", "memfd_create", "execve", "execveat", "clone3", "exit_group", "connect", "bind", "accept4",
-    "sendto", "unlinkat", "renameat2", "linkat", "symlinkat", "fchmodat", "mount", "chroot", "setns", "unshare",
-    "setresuid", "kill", "bpf", "process_vm_writev", "io_uring_setup", "open_by_handle_at",
+    "openat", "openat2", "execve", "execveat", "clone3", "exit_group", "connect", "bind", "accept4", "sendto",
+    "unlinkat", "renameat2", "linkat", "symlinkat", "fchmodat", "mount", "setns", "unshare", "setresuid", "bpf",
+    "io_uring_setup", "open_by_handle_at",
 }  # fmt: skip
 SMOKE = {"execve"}
 
