@@ -164,6 +164,7 @@ def test_lab_debug_stops_where_it_was_told_and_knows_the_modules_functions() -> 
     assert "starts at address" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_sessions_at_once_in_a_deep_folder_do_not_meet(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120)
     deep.mkdir(mode=0o700)

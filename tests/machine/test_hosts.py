@@ -85,6 +85,7 @@ def test_too_little_free_space_is_said_before_anything_is_fetched(tmp_path: Path
     assert "MiB are free" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="this whole run is one without root already")
 def test_a_user_without_root_fetches_builds_and_runs(tmp_path: Path) -> None:
     place = Place(tmp_path, {"LAB_STORE": str(tmp_path / "store"), "HOME": str(tmp_path), "LAB_ACCEL": "tcg"})

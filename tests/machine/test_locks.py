@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from lab import lockfile
 from tests.support.runs import Place
 
 LAB = Path(sys.executable).with_name("lab")
 
 
+@pytest.mark.slow
 def test_a_run_goes_by_the_lock_that_was_written(tmp_path: Path) -> None:
     place = Place(tmp_path, {"LAB_LOCK_FILE": str(tmp_path / "lab.lock")})
     done = place.run([str(LAB), "lock", "--kernel", "6.12", "--driver", "falco:kmod"])

@@ -40,7 +40,9 @@ def answers(found: dict[str, Any]) -> dict[str, dict[str, str]]:
     return table
 
 
-@pytest.mark.parametrize("mode", ["kmod", "bpf", "modern-bpf"])
+@pytest.mark.parametrize(
+    "mode", ["kmod", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("bpf", "modern-bpf"))]
+)
 def test_tap_is_misled_at_no_moment_and_built_to_read_at_exit_at_those_behind_the_kernels_copy(
     race_map: Any, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
