@@ -78,6 +78,9 @@ static noinline void do_atomic(void)
 {
 	spin_lock(&lock);
 	schedule_timeout_uninterruptible(1);
+	/* With its complaint the kernel forgets what forbade it; one below zero may hang. */
+	if (!preempt_count())
+		preempt_disable();
 	spin_unlock(&lock);
 }
 
