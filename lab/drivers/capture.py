@@ -72,12 +72,12 @@ class Events:
             self.recorded.append(Capture(events=tuple(stream.events)))
             raise
         counters = self._deployment.final_counters(before)
-        if end != f"/lab-{nonce}-end":
-            self._demand_counted(counters)
         capture.events = stream.between(f"/lab-{nonce}-begin", end)
         capture.counters = counters
-        capture.closed = True
         self.recorded.append(capture)
+        if end != f"/lab-{nonce}-end":
+            self._demand_counted(counters)
+        capture.closed = True
 
     def begin(self) -> None:
         """Start the consumer and wait until it reports every CPU's events; ConsumerError when it does not."""

@@ -37,7 +37,7 @@ def done(way: str, deed: str) -> ParameterSet:
         pytest.mark.syscall(*types),
         pytest.mark.controls(altered(param, **which), missing(**which)),
         # By the call it is what other scenarios have; by the ring it is the news.
-        *profiled(way if deed in {"open", "connect"} else "", {"ring"}),
+        *profiled(f"{deed}-by-{way}", {"open-by-ring", "connect-by-ring"}),
     ]
     return pytest.param(way, deed, id=f"{deed}-by-{way}", marks=marks)
 

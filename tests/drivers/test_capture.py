@@ -237,9 +237,11 @@ def test_a_mark_of_the_end_that_was_lost_and_not_counted_is_the_drivers_fault(
     losing(guest)
     guest.said = cast(Counters, said)
     why = f"lost the mark of the capture's end and {told}"
-    with pytest.raises(UncountedLossError, match=why), Events(guest).capture() as seen:
-        pass
+    events = Events(guest)
+    with pytest.raises(UncountedLossError, match=why), events.capture() as seen:
+        guest.print(opened("/one"))
     assert not seen.closed
+    assert [names(capture.events) for capture in events.recorded] == [[b"/one"]], "what came is evidence"
 
 
 def test_a_mark_of_the_end_that_is_only_late_is_no_loss(guest: Guest) -> None:
