@@ -33,12 +33,22 @@ _NUMBERS = {
     "renameat": {"olddirfd": b"a0", "newdirfd": b"a2"},
     "renameat2": {"olddirfd": b"a0", "newdirfd": b"a2"},
     "connect": {"fd": b"a0"},
+    "exit_group": {"code": b"a0"},
 }
 _MODES = {"creat": b"a1"}
 # uapi/linux/fcntl.h, uapi/linux/sched.h
 _NAMED = {
     "unlinkat": (b"a2", {0x200: "AT_REMOVEDIR"}),
     "clone": (b"a0", {0x200: "CLONE_FS", 0x400: "CLONE_FILES", 0x10000: "CLONE_THREAD"}),
+}
+# uapi/linux/openat2.h
+_RESOLVE = {
+    0x01: "RESOLVE_NO_XDEV",
+    0x02: "RESOLVE_NO_MAGICLINKS",
+    0x04: "RESOLVE_NO_SYMLINKS",
+    0x08: "RESOLVE_BENEATH",
+    0x10: "RESOLVE_IN_ROOT",
+    0x20: "RESOLVE_CACHED",
 }
 
 Fields = dict[bytes, bytes]
@@ -100,6 +110,7 @@ def _params(kind: str, records: Records) -> dict[str, Value]:
     match kind:
         case "open" | "openat" | "openat2" | "creat" | "unlink" | "unlinkat":
             params["name"] = objects[-1] if objects else None
+            params |= _how(_of(records, b"OPENAT2"))
         case "rename" | "renameat" | "renameat2":
             params["oldpath"] = next((name for name, what in named if what == b"DELETE"), None)
             params["newpath"] = next((name for name, what in named if what == b"CREATE"), None)
@@ -127,6 +138,14 @@ def _registers(kind: str, call: Fields) -> dict[str, Value]:
     if b"uid" in call:
         params["caller_uid"] = int(call[b"uid"])
     return params
+
+
+def _how(records: list[Fields]) -> dict[str, Value]:
+    """What openat2 was asked for, which is in memory: it has a record of its own (5.16)."""
+    if not records:
+        return {}
+    flags, resolve = int(records[0][b"oflag"], 8), int(records[0][b"resolve"], 16)
+    return {"flags": _flags(flags), "resolve": frozenset(name for bit, name in _RESOLVE.items() if resolve & bit)}
 
 
 def _of(records: Records, kind: bytes) -> list[Fields]:

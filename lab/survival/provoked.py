@@ -10,15 +10,18 @@ from lab.errors import ConsumerError, UnsupportedError
 from lab.evidence.faults import KERNEL
 
 _PORT = "/dev/virtio-ports/lab.events"
-_PID = "/run/lab/consumer.pid"
 _DEADLINE = 10.0  # seconds on hardware
 _AGAIN = 30.0  # for what a second consumer may still need to be ended
-# It dies in the middle of a line, which must not be the beginning of the next one's first.
+# $1 is a mark, $2 where it is to be written, the rest processes. A consumer dies in the middle of a line, which must not
+# be the beginning of the next one's first.
 _KILL = """
-pid=$(cat "$1") || exit
-kill -KILL "$pid" || exit
-while [ -e "/proc/$pid" ]; do sleep 0.02; done
-printf '\\n%s\\n' "$2" >"$3"
+mark=$1 port=$2
+shift 2
+kill -KILL "$@" || exit
+for pid; do
+	while [ -e "/proc/$pid" ]; do sleep 0.02; done
+done
+printf '\\n%s\\n' "$mark" >"$port"
 """
 # $1 is what it is looked for by, $2 how long (tenths of a second), the rest its command. env: as lab/drivers/deploy.py.
 _SECOND = """
@@ -81,10 +84,11 @@ class Provoked:
         self._machine = deployment.machine
 
     def kill_consumer(self) -> None:
-        """Kill the consumer, which can undo nothing; what it had printed has come when this returns."""
+        """Kill the consumer's processes, which can undo nothing; what they had printed has come when this returns."""
         lines = self._machine.events
         start, mark = lines.count(), f"lab-killed-{secrets.token_hex(4)}"
-        self._machine.run(["sh", "-c", _KILL, "sh", _PID, mark, _PORT], deadline=_DEADLINE)
+        processes = [str(number) for number in self._deployment.processes()]
+        self._machine.run(["sh", "-c", _KILL, "sh", mark, _PORT, *processes], deadline=_DEADLINE)
         self._deployment.consumer_gone()
         wanted = mark.encode()
         if not lines.wait(lambda: wanted in lines.since(start), self._machine.scaled(_DEADLINE)):

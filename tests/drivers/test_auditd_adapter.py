@@ -143,3 +143,11 @@ def test_numbers_in_registers_are_told() -> None:
 )
 def test_a_local_address_has_its_path(saddr: str, expected: bytes) -> None:
     assert read(call("connect"), record("SOCKADDR", f"saddr={saddr}"))["path"] == expected
+
+
+def test_what_openat2_was_asked_for_is_in_its_own_record() -> None:
+    event = read(call("openat2"), record("OPENAT2", "oflag=02000001 mode=0 resolve=0x14"), path('"/etc/hostname"'))
+    assert event["flags"] == frozenset({"O_WRONLY", "O_CLOEXEC"})
+    assert event["resolve"] == frozenset({"RESOLVE_NO_SYMLINKS", "RESOLVE_IN_ROOT"})
+    # Before 5.16 there is none.
+    assert "resolve" not in read(call("openat2"), path('"/etc/hostname"')).params

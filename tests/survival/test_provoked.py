@@ -39,6 +39,7 @@ def provoked(*texts: str, status: int = 0, module: str = "tap", lines: Lines | N
         build=SimpleNamespace(files={}, driver=SimpleNamespace(name="tap:kmod")),
         gone=0,
     )
+    deployment.processes = lambda: [71, 72]
     deployment.consumer_gone = lambda: setattr(deployment, "gone", 1)
     return Provoked(deployment), deployment
 
@@ -59,7 +60,8 @@ def test_what_a_killed_consumer_had_printed_is_waited_for() -> None:
     machine.events.wait = lambda *_: True
     done.kill_consumer()
     assert deployment.gone == 1
-    assert machine.asked[0][-2].startswith("lab-killed-")
+    assert machine.asked[0][-4].startswith("lab-killed-")
+    assert machine.asked[0][-2:] == ["71", "72"], "a child that lives holds the port"
 
 
 def test_a_module_that_is_held_is_not_taken_out() -> None:

@@ -103,13 +103,24 @@ static noinline void do_soft_lockup(void)
 	preempt_enable();
 }
 
+static struct rcu_head waited_for;
+
+static void over(struct rcu_head *head)
+{
+}
+
 static noinline void do_rcu_stall(void)
 {
+	/* A grace period keeps the timeout that it began with. */
+	synchronize_rcu();
 	rcu_read_lock();
 	preempt_disable();
+	/* Where nobody waits for one there is no stall. */
+	call_rcu(&waited_for, over);
 	spin();
 	preempt_enable();
 	rcu_read_unlock();
+	rcu_barrier();
 }
 
 static noinline void do_hung_task(void)
