@@ -12,8 +12,8 @@ from lab.evidence.faults import KERNEL
 _PORT = "/dev/virtio-ports/lab.events"
 _DEADLINE = 10.0  # seconds on hardware
 _AGAIN = 30.0  # for what a second consumer may still need to be ended
-# $1 is a mark, $2 where it is to be written, the rest processes. A consumer dies in the middle of a line, which must not
-# be the beginning of the next one's first.
+# $1 is a mark, $2 where it is to be written, the rest processes. A consumer dies in the middle of a line, which must
+# not be the beginning of the next one's first.
 _KILL = """
 mark=$1 port=$2
 shift 2
