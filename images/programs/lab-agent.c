@@ -6,11 +6,14 @@
  * usage: lab-agent PATH|DESCRIPTOR
  *        lab-agent get PATH
  *        lab-agent put PATH [MODE]
+ *        lab-agent bpf
  *
  * What both say is in lab-agent-frames.h, with the rules. lab-agent-loop.h waits
- * for all of it at once; the other headers have a part of it each. The last two are commands
- * that it runs like any other: lab-agent-files.h.
+ * for all of it at once; the other headers have a part of it each. The last
+ * three are commands that it runs like any other: lab-agent-files.h and
+ * lab-agent-bpf.h.
  */
+#include "lab-agent-bpf.h"
 #include "lab-agent-commands.h"
 #include "lab-agent-ends.h"
 #include "lab-agent-files.h"
@@ -69,8 +72,10 @@ int main(int argc, char **argv)
 		return get_file(argv[2]);
 	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "put"))
 		return put_file(argv[2], argv[3]);
+	if (argc == 2 && !strcmp(argv[1], "bpf"))
+		return print_bpf_numbers();
 	if (argc != 2) {
-		fprintf(stderr, "usage: %s PATH|DESCRIPTOR | get PATH | put PATH [MODE]\n", argv[0]);
+		fprintf(stderr, "usage: %s PATH|DESCRIPTOR | get PATH | put PATH [MODE] | bpf\n", argv[0]);
 		return 2;
 	}
 	port = open_port(argv[1]);

@@ -105,6 +105,12 @@ class Snapshot:
             tuple(item for item in self.btf if item.id not in known[3]),
         )
 
+    def numbers(self) -> frozenset[tuple[str, int]]:
+        """Which programs, maps and links it has: pairs of a word and a number."""
+        programs = [("program", item.id) for item in self.programs]
+        maps = [("map", item.id) for item in self.maps]
+        return frozenset((*programs, *maps, *(("link", item.id) for item in self.links)))
+
     def __bool__(self) -> bool:
         return bool(self.programs or self.maps or self.links or self.btf)
 
@@ -114,6 +120,14 @@ class Snapshot:
         words += [f"link {item.id} of program {item.program_id} ({item.type})" for item in self.links]
         words += [f"BTF {item.id} {item.name!r}" for item in self.btf]
         return ", ".join(words) or "nothing"
+
+
+def read_numbers(text: str) -> frozenset[tuple[str, int]]:
+    """What `lab-agent bpf` prints, as Snapshot.numbers has it; LabError for anything else."""
+    pairs = [line.split() for line in text.splitlines()]
+    if any(len(pair) != 2 or not pair[1].isdigit() for pair in pairs):
+        raise LabError(f"lab-agent in the guest said what are no numbers of programs and maps: {text[:200]!r}")
+    return frozenset((word, int(number)) for word, number in pairs)
 
 
 def read_json(data: bytes) -> Any:

@@ -28,10 +28,11 @@ from lab.evidence.bpf import (
     read_links,
     read_maps,
     read_net,
+    read_numbers,
     read_perf,
     read_programs,
 )
-from lab.machines.machine import Machine
+from lab.machines.machine import AGENT, Machine
 
 # Seconds on hardware. The feature probe loads hundreds of programs.
 _DEADLINE, _PROBE_DEADLINE, _GONE_DEADLINE = 10.0, 60.0, 3.0
@@ -113,13 +114,17 @@ class Bpftool:
         """What is in the kernel now that was not before: after an unload, what the driver left.
 
         Without `before`, everything; a fresh guest has nothing of the kind. A kernel frees what nobody uses a little
-        later: this looks again for up to 3 s on hardware while there is something.
+        later: this waits for up to 3 s on hardware while there is something. It looks at numbers until then: bpftool
+        opens what it lists, and a map that is being emptied while that happens may stay for ever.
         """
+        known = (before or Snapshot()).numbers()
         end = time.monotonic() + self._machine.scaled(_GONE_DEADLINE)
-        while True:
-            left = self.snapshot().without(before or Snapshot())
-            if not left or time.monotonic() > end:
-                return left
+        while self._numbers() - known and time.monotonic() < end:
+            pass
+        return self.snapshot().without(before or Snapshot())
+
+    def _numbers(self) -> frozenset[tuple[str, int]]:
+        return read_numbers(self._machine.run([AGENT, "bpf"]).text)
 
     def _ask(self, *words: str, seconds: float = _DEADLINE) -> Any:
         return read_json(self._run(words, self._machine.scaled(seconds)))

@@ -40,14 +40,14 @@ _PIECE = 8 << 20  # of a file that is put into the guest
 
 # Where the guest finds what this machine alone was given (images/initrd/init moves it there).
 PAYLOAD = "/run/lab"
-_AGENT = f"{PAYLOAD}/bin/lab-agent"
+AGENT = f"{PAYLOAD}/bin/lab-agent"
 
 _PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
 
 
 def reading(path: str) -> list[str]:
     """The command that prints a file of the guest's, as `Machine.read` does."""
-    return [_AGENT, "get", path]
+    return [AGENT, "get", path]
 
 
 class Machine:
@@ -121,7 +121,7 @@ class Machine:
 
     def write(self, path: str, data: bytes) -> None:
         """Put a file into the guest."""
-        self.run([_AGENT, "put", path], stdin=data)
+        self.run([AGENT, "put", path], stdin=data)
 
     def read(self, path: str) -> Result:
         """A file of the guest's, on `stdout`, as far as it can be read without waiting (/dev/kmsg has no end)."""
@@ -129,7 +129,7 @@ class Machine:
 
     def install(self, path: str, program: bytes) -> None:
         """Put a program into the guest, in place of one that may be running."""
-        self.run([_AGENT, "put", path, "755"], stdin=program)
+        self.run([AGENT, "put", path, "755"], stdin=program)
 
     def put(self, path: str, file: Path) -> None:
         """Put a large file of the host into the guest, piece by piece; LabError when either side cannot."""

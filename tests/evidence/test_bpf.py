@@ -9,7 +9,19 @@ from typing import Any, cast
 import pytest
 
 from lab.errors import LabError, UnsupportedError
-from lab.evidence.bpf import Btf, Entry, Link, Map, Program, Snapshot, read_entries, read_json, read_net, read_programs
+from lab.evidence.bpf import (
+    Btf,
+    Entry,
+    Link,
+    Map,
+    Program,
+    Snapshot,
+    read_entries,
+    read_json,
+    read_net,
+    read_numbers,
+    read_programs,
+)
 from lab.evidence.bpftool import Bpftool
 from lab.machines.machine import Machine
 
@@ -18,9 +30,15 @@ PROGRAM = b"""[{"id":7,"type":"raw_tracepoint","name":"left","tag":"a04f5eef06a7
 "pinned":["/sys/fs/bpf/left"],"pids":[{"pid":55,"comm":"sysdig"}]}]"""
 
 
-def answering(answers: dict[str, bytes]) -> Bpftool:
-    """A bpftool whose commands have these answers; any other says nothing."""
-    machine = SimpleNamespace(scaled=lambda seconds: seconds * 0.01, folder=SimpleNamespace(path=Path("/x")))
+def answering(answers: dict[str, bytes], *numbers: str) -> Bpftool:
+    """A bpftool whose commands have these answers; any other says nothing. `numbers` are lab-agent's, the last for
+    good."""
+    said = list(numbers)
+
+    def run(_: list[str]) -> SimpleNamespace:
+        return SimpleNamespace(text=said.pop(0) if len(said) > 1 else "".join(said))
+
+    machine = SimpleNamespace(scaled=lambda seconds: seconds * 0.01, folder=SimpleNamespace(path=Path("/x")), run=run)
     return Bpftool(cast(Machine, machine), lambda words, _: answers.get(" ".join(words).removeprefix("-f "), b"[]"))
 
 
@@ -90,7 +108,28 @@ def test_what_is_left_behind_is_what_was_not_there_before() -> None:
     assert not before.without(before)
 
 
-def test_left_behind_looks_again_and_leaves_out_the_kernels_own_btf() -> None:
+def test_left_behind_waits_and_leaves_out_the_kernels_own_btf() -> None:
     answers = {"prog show": PROGRAM, "btf show": b'[{"id":1,"size":9,"name":"vmlinux","kernel":true}]'}
-    left = answering(answers).left_behind()
+    left = answering(answers, "program 7\n").left_behind()
     assert str(left) == "program 7 'left' (raw_tracepoint)"
+
+
+def test_what_is_on_its_way_out_is_not_opened() -> None:
+    asked: list[str] = []
+    bpftool = answering({}, "program 7\nmap 4\n", "map 4\n", "")
+    real = bpftool._run
+
+    def run(words: tuple[str, ...], seconds: float) -> bytes:
+        asked.append(" ".join(words))
+        assert bpftool._machine.run([]).text == "", "bpftool opens what is still there"
+        return real(words, seconds)
+
+    bpftool._run = run
+    assert not bpftool.left_behind()
+    assert asked
+
+
+@pytest.mark.parametrize("text", ["map", "map x", "map 1 2", "lab-agent: no\n"])
+def test_what_are_no_numbers_is_refused(text: str) -> None:
+    with pytest.raises(LabError, match="no numbers"):
+        read_numbers(text)

@@ -69,3 +69,12 @@ def test_other_words_are_a_mistake(run: Run, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.returncode == 2
     assert b"usage: " in done.stderr
+
+
+def test_numbers_of_programs_and_maps_are_told_by_kind(run: Run) -> None:
+    done = run("bpf")
+    # Who may not ask is told so.
+    if done.returncode:
+        assert b"program: Operation not permitted" in done.stderr
+    else:
+        assert {line.split()[0] for line in done.stdout.splitlines()} <= {b"program", b"map", b"link"}
