@@ -38,7 +38,7 @@ lint: setup
 # File by file in their order: the long ones, which boot machines, then stand before many short ones, and no worker is
 # alone with the last of them.
 test: lint
-	.venv/bin/pytest tests/ -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' --durations 12 --durations-min 15 $(TESTARGS)
+	.venv/bin/pytest tests/ -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' --durations 50 --durations-min 8 $(TESTARGS)
 
 # What make test has seen on one architecture, on the others; and what waits for a guest that hangs.
 test-slow: lint

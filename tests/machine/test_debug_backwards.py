@@ -23,7 +23,8 @@ quit
 CRASH = ("sh", "-c", "echo recorded; echo c >/proc/sysrq-trigger")
 
 
-@pytest.mark.parametrize("arch", ["amd64", pytest.param("arm64", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_gdb_stands_at_the_crash_and_steps_back_from_it(arch: str) -> None:
     done = command("debug", "--rr", "--kernel", "6.12", "--arch", arch, "--", *CRASH, stdin=BACK)
     assert done.returncode == 0, done.stderr

@@ -25,6 +25,8 @@ from tests.support.misbehaving import DEEDS, DRIVER, HANG, Deed
 from tests.support.runs import Place
 
 LONG = 60.0  # seconds on hardware; a deed spins for 12 of the clock
+# What a kernel notices only after some time.
+SPINNING = {"soft-lockup", "rcu-stall", "hung-task"}
 # Words that several scenarios of one run use: each must fail, and the quiet one after each pass.
 IN_A_RUN = ("oops", "warning", "panic", "refcount", "list", "leak", "hang")
 SCENARIOS = """
@@ -84,7 +86,10 @@ def blaming(found: list[Splat], deed: Deed) -> list[Splat]:
     ]
 
 
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.word)
+@pytest.mark.parametrize(
+    "deed",
+    [pytest.param(deed, id=deed.word, marks=[pytest.mark.slow] if deed.word in SPINNING else []) for deed in DEEDS],
+)
 def test_a_complaint_is_found_named_and_its_culprit_known_to_the_line(
     fork: Fork, misbehaving: Prepared, deed: Deed
 ) -> None:

@@ -52,6 +52,7 @@ def other_qemu(lab: Lab) -> Qemu:
     return made
 
 
+@pytest.mark.slow
 def test_a_template_of_another_qemu_is_not_taken_and_if_it_is_forged_made_again(
     lab: Lab, bare: Prepared, other_qemu: Qemu, tmp_path: Path
 ) -> None:
