@@ -25,6 +25,7 @@ _END_LOOK_AT_MOST = 2.0
 _END_LONGEST = 20.0  # however many still come: a slow reader may have thousands to work off
 _UNCOUNTED = "it drops without counting: its counters cannot be believed on this kernel"
 _SILENT = "the driver, or what reads it, stopped on the way: the bundle has the events until then"
+_BEHIND = "other events still came: that CPU's are lost, or who reads them all is slower than they are made"
 
 
 class UncountedLossError(ConsumerError):
@@ -107,7 +108,7 @@ class Events:
         fault = self._deployment.consumer_fault()
         why = f"its consumer ended: {fault}" if fault else stream.missing(prefix, made[prefix])
         what = f"{self._deployment.build.driver.name} did not report the end of the capture: {why}"
-        raise ConsumerError(what, hint=GONE if fault else _SILENT)
+        raise ConsumerError(what, hint=GONE if fault else _SILENT if silent else _BEHIND)
 
     def _demand_counted(self, counters: Counters | None) -> None:
         """A mark of the end was lost: UncountedLossError unless the driver has counted a drop."""

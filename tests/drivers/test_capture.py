@@ -149,6 +149,17 @@ def test_a_mark_reported_from_another_cpu_proves_nothing(guest: Guest) -> None:
         pass
 
 
+def test_a_reader_that_is_behind_is_told_from_one_that_stopped(guest: Guest) -> None:
+    guest.mark = lambda prefix, cpu: opened(f"{prefix}/{cpu}" if "-begin" in prefix else "/busy", cpu, LAB)
+    with pytest.raises(ConsumerError) as behind, Events(guest).capture():
+        pass
+    assert "still came" in behind.value.hint
+    guest.mark = lambda prefix, cpu: opened(f"{prefix}/{cpu}", cpu, LAB) if "-begin" in prefix else b""
+    with pytest.raises(ConsumerError) as stopped, Events(guest).capture():
+        pass
+    assert "stopped on the way" in stopped.value.hint
+
+
 @pytest.mark.parametrize("edge", ["begin", "end"])
 def test_a_consumer_that_ended_is_told_in_its_own_words(guest: Guest, edge: str) -> None:
     ordinary = guest.mark
