@@ -40,7 +40,8 @@ lint: setup
 test: lint
 	.venv/bin/pytest tests/ -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' --durations 50 --durations-min 8 $(TESTARGS)
 
-# What make test has seen on one architecture, on the others; and what waits for a guest that hangs.
+# What make test has seen on one architecture, on the others; what waits for a guest that hangs or for a kernel to notice;
+# recordings.
 test-slow: lint
 	.venv/bin/pytest tests/ -n 2 --dist loadfile -m slow $(TESTARGS)
 
