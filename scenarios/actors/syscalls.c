@@ -19,8 +19,9 @@
  *   r:K     what call K returned     @K.A   the memory of argument A of call K
  *   x:O_...,N,...   flags, by name where architectures have different numbers
  *   pid     this process
- * All memory has been written to: it is resident; on amd64 it lies below 2 GiB,
- * where a 32-bit call can point to. Lines are counted from 0, and so are arguments.
+ * All memory has been written to, and is mapped in who makes the call; on amd64
+ * it lies below 2 GiB, where a 32-bit call can point to. Lines are counted from
+ * 0, and so are arguments.
  */
 #include "syscalls_make.h"
 #include "syscalls_script.h"

@@ -21,6 +21,7 @@
 #define LOW 0
 #endif
 #define ARENA_SIZE (8UL << 20)
+#define PAGE 4096 /* the smallest, where a kernel's are larger */
 
 struct call {
 	long number;
@@ -32,7 +33,7 @@ struct call {
 };
 
 static struct call *calls;
-static char *next, *end, *unreadable;
+static char *arena, *next, *end, *unreadable;
 
 static void die(const char *what)
 {
@@ -60,9 +61,8 @@ static void *take(size_t size)
 /* Shared with children: what a call returned in one is written there. */
 static void map_arena(void)
 {
-	char *arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS | LOW, -1, 0);
-
+	arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | LOW, -1, 0);
 	if (arena == MAP_FAILED)
 		die("mmap");
 	unreadable = arena + ARENA_SIZE - 65536;
@@ -71,6 +71,18 @@ static void map_arena(void)
 	next = arena;
 	end = unreadable;
 	calls = take(MOST_CALLS * sizeof(*calls));
+}
+
+/*
+ * fork(2) leaves shared memory to be mapped as it is touched; a driver that
+ * reads a call's arguments may not wait for that (it has page faults disabled).
+ */
+static void map_all_taken(void)
+{
+	const volatile char *at;
+
+	for (at = arena; at < next; at += PAGE)
+		(void)*at;
 }
 
 #endif

@@ -73,6 +73,7 @@ static void make_in_child(struct call *call)
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
+		map_all_taken();
 		if (call->drops)
 			drop();
 		make(call);
