@@ -24,6 +24,10 @@ class KernelLog:
             return console
         return merged(parse_kmsg(self._machine.read("/dev/kmsg").stdout), console)
 
+    def on_console(self) -> list[Splat]:
+        """The complaints that a lost machine's console still got to print."""
+        return unexpected(find_splats(parse_console(self._machine.console.read())))
+
     def complaints(self) -> list[Splat]:
         """What the kernel complained about and is not allowed: splats, and a taint that nothing in the log explains."""
         records = self.records()

@@ -11,7 +11,7 @@ from typing import Any
 from lab.errors import RequestError
 
 _FILE = "repro.json"
-_OPTIONS = ("kernel", "arch", "driver", "driver-src", "artifact", "vm", "profile", "seed")
+_OPTIONS = ("kernel", "arch", "driver", "driver-src", "artifact", "vm", "profile", "fuzz-seed")
 _REPEATABLE = ("driver-src", "artifact")
 # A bundle may come from somebody else: nothing in it may become an option of pytest's.
 _VALUE = re.compile(r"[A-Za-z0-9_./][^\0\n]{0,499}")

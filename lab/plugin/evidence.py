@@ -62,7 +62,8 @@ def _properties(report: pytest.TestReport) -> Mapping[str, Any]:
 
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict | None:
     """What a phase's report says of its scenario; None for a phase that says nothing."""
-    if isinstance(error, MachineLostError):
+    # A gap may tell that the driver oopses the kernel, of which a machine may die.
+    if isinstance(error, MachineLostError) and not report.skipped:
         return Verdict.LOST
     if report.failed:
         # The lab's own errors are not the driver's failures: they are errors in whatever phase they came.
@@ -111,11 +112,11 @@ def explain(item: pytest.Item, state: Scenario, report: pytest.TestReport, error
         name=item.nodeid,
         verdict=verdict_of(report, error) or Verdict.ERROR,
         message=message,
-        rerun=rerun_command(item.nodeid, state.cell, kernel, item.config),
+        rerun=rerun_command(item.nodeid, state.cell, kernel, item.config, state.seed),
         versions=state.prepared.versions() if state.prepared else {"cell": state.cell.slug},
         captures=[capture.events for capture in state.events.recorded] if state.events else [],
         log=error.log if isinstance(error, LabError) else None,
-        repro=_repro(item.nodeid, state.cell, kernel, item.config),
+        repro=_repro(item.nodeid, state.cell, kernel, item.config, state.seed),
         symbols=symbols_of(build),
         module=build.module.stem.replace("-", "_") if build and build.module else "",
         kept=keep(item.config, state),
@@ -144,7 +145,7 @@ def explain_dead_worker(report: pytest.TestReport, worker: str, cell: Cell, conf
     Outcome(Verdict.LOST, str(error), [], str(bundle)).put(report)
 
 
-def _repro(name: str, cell: Cell, kernel: str, config: pytest.Config) -> dict[str, Any]:
+def _repro(name: str, cell: Cell, kernel: str, config: pytest.Config, seed: int | None) -> dict[str, Any]:
     """The same for `lab repro`."""
     given = Given.of(config.stash[SESSION].settings)
     return {
@@ -157,6 +158,7 @@ def _repro(name: str, cell: Cell, kernel: str, config: pytest.Config) -> dict[st
         "artifact": [f"{name}={path}" for name, path in given.artifacts.items()],
         "vm": str(config.getoption("vm")),
         "profile": _profile(config),
+        "fuzz-seed": str(seed) if seed is not None else None,
     }
 
 
@@ -164,10 +166,11 @@ def _profile(config: pytest.Config) -> str:
     return str(config.getoption("profile"))
 
 
-def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config) -> str:
-    """The one command that runs a scenario on its cell again, with the very kernel it had."""
+def rerun_command(name: str, cell: Cell, kernel: str, config: pytest.Config, seed: int | None = None) -> str:
+    """The one command that runs a scenario on its cell again, with the very kernel and seed it had."""
     words = ["pytest", name.partition("[")[0], "--kernel", kernel, "--arch", cell.arch.name, "--driver", cell.driver]
     words += Given.of(config.stash[SESSION].settings).words()
     words += ["--vm", "boot"] if config.getoption("vm") == "boot" else []
     words += ["--profile", _profile(config)] if _profile(config) != "default" else []
+    words += ["--fuzz-seed", str(seed)] if seed is not None else []
     return shlex.join(words)

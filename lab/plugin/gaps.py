@@ -6,6 +6,8 @@ import pytest
 
 from lab.drivers import gaps
 from lab.drivers.gaps import Gap
+from lab.errors import MachineLostError
+from lab.evidence.kernellog import KernelLog
 from lab.plugin.controls import ControlFailedError
 from lab.plugin.session import Scenario
 
@@ -39,13 +41,17 @@ def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: 
             f"the manifest of {name} lists a gap here, and the scenario passed: {gap.text}\n"
             "Next: take the gap out of driver.toml, or narrow it to the kernels and architectures that have it"
         )
-    elif _is_it(gap, error):
+    elif _is_it(gap, state, error):
         report.outcome = "skipped"
         report.wasxfail = f"gap: {gap.text}"
 
 
-def _is_it(gap: Gap, error: BaseException | None) -> bool:
-    """Whether a failure is the gap's. A complaint of the kernel's is one only where the gap names it."""
+def _is_it(gap: Gap, state: Scenario, error: BaseException | None) -> bool:
+    """Whether a failure is the gap's. A complaint of the kernel's is one only where the gap names it, and a lost
+    machine where that complaint was its first: a kernel goes on after an oops, or does not, by chance."""
+    if isinstance(error, MachineLostError):
+        found = KernelLog(state.machine).on_console() if gap.splat and state.machine else []
+        return bool(found) and gap.splat in "\n".join(found[0].lines)
     if isinstance(error, SplatError):
         return bool(gap.splat) and gap.splat in str(error)
     if gap.splat or isinstance(error, ControlFailedError):

@@ -40,6 +40,7 @@ class Scenario:
     deployment: Deployment | None = None
     events: Events | None = None
     tape: Tape = field(default_factory=Tape)
+    seed: int | None = None  # what its chance followed from, if it has any
     wrong: str = ""  # the option by which the cell's driver is built wrong, for a live control
     controls: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)  # of some of its variants: the others passed

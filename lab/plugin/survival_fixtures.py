@@ -54,9 +54,10 @@ def trinity(request: pytest.FixtureRequest, deployment: Deployment, scenario: Sc
 
 
 @pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
+def seed(request: pytest.FixtureRequest, scenario: Scenario) -> int:
     """What chance follows from in this scenario: another each time, or that of `--fuzz-seed`."""
-    return int(request.config.getoption("fuzz_seed") or secrets.randbelow(1 << 31) + 1)
+    scenario.seed = int(request.config.getoption("fuzz_seed") or secrets.randbelow(1 << 31) + 1)
+    return scenario.seed
 
 
 @pytest.fixture

@@ -28,13 +28,13 @@ def nobodys_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bundle_says_what_is_run_again(tmp_path: Path) -> None:
-    write_repro(tmp_path, {**GOOD, "seed": "17"})
+    write_repro(tmp_path, {**GOOD, "fuzz-seed": "17", "artifact": None})
     arguments, folder = read_repro(tmp_path)
     assert folder == Path("/somewhere")
     assert arguments == [
         "scenarios/test_open.py::test_it",
         *("--kernel", "debian/6.12.117-cloud", "--arch", "amd64", "--driver", "falco:kmod", "--vm", "fork"),
-        *("--seed", "17"),
+        *("--fuzz-seed", "17"),
     ]
 
 

@@ -199,6 +199,11 @@ SPLAT = "machine.run(['splat'])"
         ({"splat": "WARNING"}, "pass", "failed"),
         ({"splat": "WARNING", "by_chance": True}, "pass", "passed"),
         ({"splat": "WARNING", "by_chance": True}, SPLAT, "gap"),
+        ({"splat": "WARNING"}, f"{SPLAT}; machine.run(['die'])", "gap"),
+        ({"splat": "WARNING"}, f"{SPLAT}; machine.run(['die-quietly'])", "gap"),
+        ({"splat": "WARNING", "by_chance": True}, "machine.run(['die'])", "lost"),
+        ({"splat": "panic"}, f"{SPLAT}; machine.run(['panic'])", "lost"),
+        ({"splat": "panic"}, "machine.run(['panic'])", "gap"),
         ({"says": "elsewhere", "by_chance": True}, FAILS, "failed"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab.errors import ArchiveError, MachineLostError, RequestError, UnsupportedError
+from lab.evidence.repro import read_repro
 from lab.machines.template import TemplateError
 from lab.matrix.forks import NoTemplateError
 from tests.support.fakelab import FakeLab, fake_lab
@@ -341,3 +342,14 @@ def test_what_failed_booted_is_run_again_booted(run: Any) -> None:
     failing = body("assert machine.run(['hello']).text == 'no'")
     run(failing, "--vm", "boot").stdout.fnmatch_lines(["*Run it again: *--vm boot"])
     assert "--vm" not in next(line for line in run(failing).outlines if "Run it again" in line)
+
+
+def test_what_failed_by_chance_is_run_again_with_its_seed(run: Any, pytester: pytest.Pytester) -> None:
+    text = "@echoes\ndef test_it(machine, seed):\n    assert machine.run(['hello']).text == str(seed)\n"
+    result = run(text)
+    again = next(line for line in result.outlines if "Run it again" in line).split()
+    told = next(pytester.path.glob("lab-bundles/*/*/repro.json"))
+    assert again[-2] == "--fuzz-seed"
+    assert f"'{again[-1]}'" in result.stdout.str()
+    assert read_repro(told.parent)[0][-2:] == again[-2:]
+    assert run(text, *again[-2:]).stdout.str().count(f"--fuzz-seed {again[-1]}") == 1

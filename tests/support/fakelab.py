@@ -76,7 +76,7 @@ class FakeMachine:
         match argv[0]:
             case "die" | "panic":
                 self.dead = True
-                self.printed += b"[    9.0] Kernel panic - not syncing: a test\r\n" if argv[0] == "panic" else b""
+                self.printed += b"[    9.000000] Kernel panic - not syncing: a test\r\n" if argv[0] == "panic" else b""
                 self.check()
             case "splat":
                 self.printed += SPLAT
