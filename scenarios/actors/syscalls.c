@@ -28,6 +28,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,8 +40,12 @@ static void quiet(int signal)
 static void prepare(void)
 {
 	struct sigaction action = { .sa_handler = quiet };
+	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
 
 	map_arena();
+	/* Before 5.11 BPF maps are locked memory, and a driver's count as its user's. */
+	if (setrlimit(RLIMIT_MEMLOCK, &none) < 0)
+		die("setrlimit");
 	if (sigaction(SIGUSR2, &action, NULL) < 0)
 		die("sigaction");
 }
