@@ -17,7 +17,6 @@ from lab.matrix.cell import Cell
 from lab.matrix.provision import Lab, Prepared
 
 AGE = 3 * 86400  # seconds that the template's clock is behind
-DRIVERS = [pytest.param("falco:bpf", marks=pytest.mark.slow), "bpftrace:script"]
 
 
 def saved(lab: Lab, prepared: Prepared, folder: Path) -> Template:
@@ -31,7 +30,8 @@ def saved(lab: Lab, prepared: Prepared, folder: Path) -> Template:
         return Template("of-the-test", folder, templates.save(machine, folder), clock=clock)
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", ["falco:bpf", "bpftrace:script"])
 def test_events_of_a_fork_bear_the_hosts_time_whatever_its_consumer_read_at_its_start(
     lab: Lab, tmp_path: Path, driver: str
 ) -> None:

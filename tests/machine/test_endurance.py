@@ -43,14 +43,17 @@ def test_what_a_running_fork_has_on_the_host_is_seen(soak: Soak) -> None:
         assert Counter(seen.threads) - Counter(nothing.threads)
 
 
+@pytest.mark.slow
 def test_forks_in_a_row_leave_nothing(soak: Soak) -> None:
     soak.in_a_row(IN_A_ROW)
 
 
+@pytest.mark.slow
 def test_forks_at_the_same_time_leave_nothing(soak: Soak) -> None:
     soak.at_once(ROUNDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, KILLS + 1))
 def test_after_kill_9_at_a_random_moment_the_next_run_works_and_cleans_up(arena: Arena, number: int) -> None:
     arena.strike(make_blow(SEED, number))

@@ -75,7 +75,9 @@ class Steps(Place):
 
 @pytest.fixture
 def steps(lab: Lab, tmp_path: Path) -> Steps:
-    lab.prepare(Cell(lab.settings.kernel, arches.AMD64, "falco:kmod"))
+    # With the driver for pytest, without one for `lab run`.
+    for driver in ("falco:kmod", ""):
+        lab.prepare(Cell(lab.settings.kernel, arches.AMD64, driver))
     store = tmp_path / "store"
     # Made where it is used, and then put aside: what is known of its files goes by their paths.
     make_shelf(store, lab.store, lab.store.used()).rename(tmp_path / "made")
@@ -106,6 +108,7 @@ def test_a_disk_without_room_for_a_template_is_one_sentence(steps: Steps) -> Non
     demand_nothing_lost(steps)
 
 
+@pytest.mark.slow
 def test_a_machine_has_room_to_be_saved_on_a_disk_that_gets_full_while_it_comes_up(steps: Steps) -> None:
     steps.through(FILLED, "900m")
     assert "No space left on device" in steps.said("fill"), "the disk was not filled"
@@ -116,6 +119,7 @@ def test_a_machine_has_room_to_be_saved_on_a_disk_that_gets_full_while_it_comes_
     assert "saving a template" not in steps.said("room"), "the template is not kept"
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_a_machines_state_is_written_is_one_sentence(steps: Steps) -> None:
     steps.through(FILLED, "900m", KEEPING)
     assert "No space left on device" in steps.said("fill"), "the disk was not filled"

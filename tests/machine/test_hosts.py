@@ -46,6 +46,7 @@ def test_offline_with_an_empty_store_one_sentence_says_what_is_lacking(tmp_path:
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.slow
 def test_what_a_running_machine_uses_is_not_collected(tmp_path: Path) -> None:
     place = Place(tmp_path)
     with place.start([*LAB, "run", "--", "sleep", "1000"]) as run:

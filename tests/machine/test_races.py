@@ -66,9 +66,9 @@ def test_tap_is_misled_at_no_moment_and_built_to_read_at_exit_at_those_behind_th
 @pytest.mark.parametrize(
     ("driver", "call", "moment", "answer"),
     [
-        ("tap:kmod", "connect", "before-kernel-copy", "right"),
+        pytest.param("tap:kmod", "connect", "before-kernel-copy", "right", marks=pytest.mark.slow),
         ("tap+exit-only:kmod", "openat", "after-kernel-copy", "misled"),
-        ("tap+exit-only:kmod", "openat", "after-operation", "misled"),
+        pytest.param("tap+exit-only:kmod", "openat", "after-operation", "misled", marks=pytest.mark.slow),
     ],
 )
 def test_the_same_moment_has_the_same_answer_20_times_of_20(

@@ -101,6 +101,7 @@ def test_a_module_that_panics_is_a_lost_machine(place: Place) -> None:
     assert any("asked to panic" in path.read_text() for path in place.bundles.rglob("console.log"))
 
 
+@pytest.mark.slow
 def test_a_splat_fails_the_scenario_whatever_it_asserted(place: Place) -> None:
     scenario = OWN_SCENARIO.replace("assert printk.splats() == []", "printk.records()")
     done = place.run(place.pytest(own_scenarios(place, scenario), "-k", "first", "--driver", driver("warns")))
@@ -109,6 +110,7 @@ def test_a_splat_fails_the_scenario_whatever_it_asserted(place: Place) -> None:
     assert "the kernel complained (WARNING" in done.stdout
 
 
+@pytest.mark.slow
 def test_after_a_crash_the_next_scenario_has_a_new_machine(place: Place) -> None:
     done = place.run(place.pytest(own_scenarios(place, CRASHING_SCENARIO), "--driver", "falco:kmod"))
     assert done.returncode == 1

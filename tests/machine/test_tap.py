@@ -230,7 +230,15 @@ BREAKING: dict[str, tuple[Check, str]] = {
     "sleep": (kernel_is_content, "scheduling while atomic"),
     "oops": (kernel_is_content, "NULL pointer dereference"),
 }
-FAULTS = [*((mode, fault) for mode in MODES for fault in EVERY_MODE), *(("kmod", fault) for fault in KMOD)]
+# The two probes are made of one source.
+FAULTS = [
+    *(("kmod", fault) for fault in (*EVERY_MODE, *KMOD)),
+    *(
+        pytest.param(mode, fault, marks=[] if (mode, fault) == ("modern-bpf", "exit-only") else pytest.mark.slow)
+        for mode in ("bpf", "modern-bpf")
+        for fault in EVERY_MODE
+    ),
+]
 
 
 @pytest.mark.parametrize("mode", MODES)

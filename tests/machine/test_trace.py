@@ -82,6 +82,7 @@ def test_events_come_while_they_happen_until_ctrl_c(fork: Fork) -> None:
     assert switched_off(fork)
 
 
+@pytest.mark.slow
 def test_a_trace_that_is_killed_leaves_nothing_on(fork: Fork) -> None:
     with started(fork, "--functions", "vfs_read") as program:
         assert program.stderr is not None

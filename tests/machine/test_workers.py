@@ -81,6 +81,7 @@ def test_two_workers_find_what_one_process_finds(place: Place) -> None:
     assert "[gw1]" in two.stdout
 
 
+@pytest.mark.slow
 def test_a_template_is_made_once_and_told_once(place: Place, lab: Lab) -> None:
     lab.prepare(Cell(lab.settings.kernel, arches.host(), DRIVER))
     # All of the user's store but its templates.
