@@ -255,12 +255,13 @@ def test_a_registry_that_wants_a_token_gives_it_to_everybody(bench: Bench, monke
 def test_a_private_registry_is_read_with_dockers_login_and_not_without(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
     users = tmp_path / "users"
     users.write_bytes(b"lab:" + bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)) + b"\n")
     with registry(tmp_path / "registry") as public:
         public.push("private", "v1", [layer({**KERNEL, "salt": "private"})])
     with registry(tmp_path / "registry", users) as private:
+        # Not before: the registry's own program lies in a store below it.
+        monkeypatch.setenv("HOME", str(tmp_path))
         text = f"oci:{private.host}/private:v1"
         with pytest.raises(ArchiveError, match="does not let you read private") as caught:
             bench.kernels().resolve(text, AMD64)
