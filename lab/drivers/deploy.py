@@ -45,11 +45,11 @@ echo $! >"$pid"
 wait $!
 echo "lab: ended with status $?" >>"$said"
 """
-# The consumer, and what it started.
+# The consumer, and what it started; nobody when it has ended.
 _PROCESSES = """
 pid=$(cat "$1") || exit
-echo "$pid"
-cat "/proc/$pid/task/$pid/children"
+children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || [ ! -e "/proc/$pid" ] || exit
+[ ! -e "/proc/$pid" ] || echo "$pid" "$children"
 """
 
 

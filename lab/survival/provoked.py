@@ -17,7 +17,7 @@ _AGAIN = 30.0  # for what a second consumer may still need to be ended
 _KILL = """
 mark=$1 port=$2
 shift 2
-kill -KILL "$@" || exit
+[ $# -eq 0 ] || kill -KILL "$@" 2>/dev/null  # who has ended meanwhile is dead enough
 for pid; do
 	while [ -e "/proc/$pid" ]; do sleep 0.02; done
 done
@@ -118,12 +118,15 @@ class Provoked:
         return Came(done.status, (done.stdout + done.stderr).decode(errors="replace").strip())
 
     def load_failing(self, nth: int) -> Came:
-        """Load the module while the nth allocation that this needs fails. UnsupportedError where none can."""
+        """Load the module while the nth allocation that this needs fails, and take it out again if it was loaded all
+        the same. UnsupportedError where none can."""
         self._demand_module()
         argv = filled(self._deployment.build, self._deployment.mode.load[0])
         done = self._machine.run(["sh", "-c", _FAILING, "sh", str(nth), *argv], check=False, deadline=_DEADLINE)
         if done.status == _NO_FAULTS:
             raise UnsupportedError(f"the kernel lets no allocation fail; {KERNEL} does", hint=f"--kernel {KERNEL}")
+        if not done.status:
+            self._deployment.unload()
         return Came(done.status, (done.stdout + done.stderr).decode(errors="replace").strip())
 
     def unload_now(self) -> Came:

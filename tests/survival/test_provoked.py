@@ -38,9 +38,11 @@ def provoked(*texts: str, status: int = 0, module: str = "tap", lines: Lines | N
         mode=SimpleNamespace(module=module, load=(("insmod", "tap.ko"),)),
         build=SimpleNamespace(files={}, driver=SimpleNamespace(name="tap:kmod")),
         gone=0,
+        unloaded=0,
     )
     deployment.processes = lambda: [71, 72]
     deployment.consumer_gone = lambda: setattr(deployment, "gone", 1)
+    deployment.unload = lambda: setattr(deployment, "unloaded", 1)
     return Provoked(deployment), deployment
 
 
@@ -79,3 +81,10 @@ def test_a_kernel_without_fault_injection_is_unsupported() -> None:
     with pytest.raises(UnsupportedError, match=r"build:6\.12\+fault"):
         provoked("", status=99)[0].load_failing(7)
     assert provoked("no memory", status=1)[0].load_failing(7) == Came(1, "no memory")
+
+
+def test_what_was_loaded_though_an_allocation_failed_is_taken_out_again() -> None:
+    for status in (0, 1):
+        provoke, deployment = provoked("", status=status)
+        assert provoke.load_failing(7) == Came(status, "")
+        assert deployment.unloaded == (status == 0)
