@@ -55,7 +55,8 @@ def test_it_touches_no_memory_that_is_not_its_own(
             driver.unload()
             survives.demand_loads("under load")
         actor("busy", "stop", str(load["leader"]))
-        group = conditions.cgroup("fuzz", pids=64, memory_mib=192)
+        # Few, and no bound of memory: kernels that check themselves are built without one (CONFIG_MEMCG).
+        group = conditions.cgroup("fuzz", pids=16)
         for number in range(4):
             actor("fuzz_calls", str(seed + number), "2000", "8", group)
 
