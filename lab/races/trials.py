@@ -26,6 +26,7 @@ PORTS: Mapping[str, Value] = MappingProxyType({"a": 4001, "b": 4002})
 _BY_PORT = frozenset({"connect", "bind", "sendto"})
 _LETTERS = frozenset("ab?")
 _Z = 1.959964  # of 95% confidence
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Rate:
-    """Of `tried` reports of a call `wrong` were wrong, as `told` instead (each with how often), by `param`."""
+    """Of `tried` reports of a call `wrong` were wrong, as `told` instead (each with how often), by `param`; `which` are
+    the numbers of their events, in the order of time, from 1."""
 
     call: str
     param: str
     tried: int
     wrong: int
     told: tuple[tuple[str, int], ...] = ()
+    which: tuple[int, ...] = ()
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -131,7 +134,7 @@ def demand_right(found: Sequence[Rate]) -> None:
     wrong = [rate for rate in found if rate.wrong]
     if not wrong:
         return
-    lines = [f"\n{rate.call}: told instead {_counted(rate.told)}" for rate in wrong]
+    lines = [f"\n{rate.call}: told instead {_counted(rate.told)}, {_numbers(rate.which)}" for rate in wrong]
     raise AssertionError(f"reports were wrong: {'; '.join(map(str, wrong))}{''.join(lines)}")
 
 
@@ -149,12 +152,14 @@ def _rate(call: str, trials: Sequence[Trial], seen: Expectations) -> Rate:
     events = _events(call, trials, seen)
     wrong: Counter[str] = Counter()
     params = {wanted.param(event): None for event in events}
-    judged = [(one, event) for one, event in zip(trials, events, strict=True) if one.counts]
-    for trial, event in judged:
+    which: list[int] = []
+    judged = [item for item in enumerate(zip(trials, events, strict=True), 1) if item[1][0].counts]
+    for number, (trial, event) in judged:
         value = event.value(wanted.param(event))
         if not matches(value, right[trial.acted]):
             wrong[_shown(value, right)] += 1
-    return Rate(call, "/".join(params), len(judged), wrong.total(), tuple(wrong.most_common()))
+            which.append(number)
+    return Rate(call, "/".join(params), len(judged), wrong.total(), tuple(wrong.most_common()), tuple(which))
 
 
 def _events(call: str, trials: Sequence[Trial], seen: Expectations) -> list[Event]:
@@ -176,6 +181,12 @@ def _shown(value: Value, right: Mapping[str, Value]) -> str:
     if any(matches(value, known) for known in right.values()):
         return "the other"
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _numbers(which: Sequence[int]) -> str:
+    """As words: the first of them, whose events are in the bundle."""
+    shown = ", ".join(map(str, which[:_SHOWN]))
+    return f"in try {shown}{', ...' if len(which) > _SHOWN else ''}"
 
 
 def _counted(values: Sequence[tuple[str, int]]) -> str:

@@ -116,7 +116,7 @@ static int run_round(uint64_t seed, unsigned long round, const char *group)
 		return -1;
 	if (child == 0) {
 		if (put(group, "cgroup.procs", "0") < 0)
-			_exit(3);
+			not_begun();
 		play(seed, round);
 	}
 	for (;;) {
@@ -134,7 +134,7 @@ static int run_round(uint64_t seed, unsigned long round, const char *group)
 	}
 	if (sweep(group) < 0)
 		return -1;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
+	if (shared->not_begun)
 		return -1;
 	return hung ? 2 : !WIFEXITED(status);
 }

@@ -25,6 +25,7 @@
 /* What is counted over all rounds, from within them. */
 struct shared {
 	unsigned long calls;
+	int not_begun;	/* a round could not: its status is chance's, which may end it with any */
 	unsigned long by_entry[ENTRIES];
 };
 
@@ -141,6 +142,12 @@ static int become_nobody(void)
 	return setitimer(ITIMER_REAL, &often, NULL);
 }
 
+static void not_begun(void)
+{
+	shared->not_begun = 1;
+	_exit(1);
+}
+
 /* Each name once, which chance may forget in a short run. */
 static void open_all(void)
 {
@@ -161,7 +168,7 @@ static void play(uint64_t seed, unsigned long round)
 	int i;
 
 	if (become_nobody() < 0)
-		_exit(3);
+		not_begun();
 	furnish(&random);
 	if (round == 1)
 		open_all();

@@ -45,7 +45,7 @@ def test_a_report_of_the_other_is_wrong_and_said_so_with_its_interval() -> None:
         demand_right(found)
     first, second = str(caught.value).splitlines()
     assert first == "reports were wrong: openat (name) 2 of 3, 21% to 94% at 95%"
-    assert second == "openat: told instead the other (2)"
+    assert second == "openat: told instead the other (2), in try 2, 3"
 
 
 @pytest.mark.parametrize(
