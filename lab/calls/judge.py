@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.calls.spec import Line, Variant
 from lab.calls.words import AnyOf, Prefix, ResultOf, Untold
-from lab.drivers.event import Event, Value
+from lab.drivers.event import Event, Value, in_order
 from lab.drivers.expect import Expectations, matches
 
 RESULT, MISSING, EXTRA = "result", "missing", "extra"
@@ -95,9 +95,9 @@ def faults(name: str, made: Sequence[MadeCall], seen: Expectations) -> list[Faul
 
 
 def _of_the_caller(events: Sequence[Event]) -> list[Event]:
-    """In the order of their time; without those of a child that is reported to return from its own making."""
+    """In their order; without those of a child that is reported to return from its own making."""
     mine = [event for event in events if event.type not in _FORKS or event.result != 0]
-    return sorted(mine, key=lambda event: event.ts)
+    return in_order(mine)
 
 
 def _faults(variant: Variant, wanted: Mapping[str, Any], event: Event | None) -> list[Fault]:

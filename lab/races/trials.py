@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lab.drivers.event import Event, Value
+from lab.drivers.event import Event, Value, in_order
 from lab.drivers.expect import Expectations, matches
 from lab.errors import LabError, UnsupportedError
 from lab.races.subjects import subject
@@ -55,7 +55,7 @@ class Trial:
 @dataclass(frozen=True)
 class Rate:
     """Of `tried` reports of a call `wrong` were wrong, as `told` instead (each with how often), by `param`; `which` are
-    the numbers of their events, in the order of time, from 1."""
+    the numbers of their events, from 1."""
 
     call: str
     param: str
@@ -163,14 +163,14 @@ def _rate(call: str, trials: Sequence[Trial], seen: Expectations) -> Rate:
 
 
 def _events(call: str, trials: Sequence[Trial], seen: Expectations) -> list[Event]:
-    """The events of these trials, in their order: a process makes them one after the other, on one CPU."""
+    """The events of these trials, in their order: a process makes them one after the other."""
     __tracebackhide__ = True
-    found = []
+    found: list[Event] = []
     for pid, count in Counter(trial.pid for trial in trials).items():
         came = seen.count(type=call, pid=pid)
         if came != count:
             raise AssertionError(f"{call} was made {count} times by process {pid}, and {came} events came of it")
-        found += sorted(seen.all(type=call, pid=pid), key=lambda event: event.ts)
+        found += in_order(seen.all(type=call, pid=pid))
     return found
 
 

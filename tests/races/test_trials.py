@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,9 +59,15 @@ def test_a_report_of_nothing_or_of_a_part_is_wrong_too(value: bytes | None, word
         demand_right([rate])
 
 
-def test_events_are_matched_in_the_order_of_their_time() -> None:
+def test_events_of_several_cpus_are_matched_in_the_order_of_their_time() -> None:
     first, second = reported(A, B)
-    (rate,) = rates([trial("aab"), trial("bba")], seen([second, first]))
+    (rate,) = rates([trial("aab"), trial("bba")], seen([dataclasses.replace(second, cpu=1), first]))
+    assert rate.wrong == 0
+
+
+def test_events_of_one_cpu_are_matched_as_they_came_though_the_clock_stepped_back() -> None:
+    second, first = reported(B, A)
+    (rate,) = rates([trial("aab"), trial("bba")], seen([first, second]))
     assert rate.wrong == 0
 
 
