@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 from typing import Any
 
@@ -41,8 +42,14 @@ def test_events_that_say_what_was_done_have_no_fault() -> None:
     assert whats(CALLS, *EVENTS) == []
 
 
-def test_they_are_in_order_of_their_time_and_not_of_their_coming() -> None:
-    assert whats(CALLS, *reversed(EVENTS)) == []
+def test_they_are_in_order_of_their_time_where_they_come_from_several_cpus() -> None:
+    other = [dataclasses.replace(event, cpu=number % 2) for number, event in enumerate(EVENTS)]
+    assert whats(CALLS, *reversed(other)) == []
+
+
+def test_they_are_in_order_of_their_coming_where_they_come_from_one() -> None:
+    late = [dataclasses.replace(event, ts=-event.ts) for event in EVENTS]
+    assert whats(CALLS, *late) == []
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
