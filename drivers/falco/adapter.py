@@ -154,9 +154,9 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
 
 
 def _mode(said: str) -> int:
-    """A mode, which is in octal or in names, by the call."""
+    """A mode, which is in octal or in names, by the call; and of a call of another kind of mode a decimal number."""
     if said.isdigit():
-        return int(said, 8)
+        return int(said, 10 if set(said) & {"8", "9"} else 8)
     return sum(getattr(stat, name) for name in said.split("|") if name in _MODES)
 
 
