@@ -74,10 +74,10 @@ class Gap(BaseModel):
         return not self.modes or mode in self.modes
 
 
-def gap_for(gaps: Sequence[Gap], scenario: str, subjects: Set[str], kernel: Kernel) -> Gap | None:
-    """The gap that a scenario (its function's name, and the calls and events it is about) falls into on that kernel."""
-    found = (gap for gap in gaps if not gap.narrow and _concerns(gap, scenario, subjects) and _is_there(gap, kernel))
-    return next(found, None)
+def gaps_for(gaps: Sequence[Gap], scenario: str, subjects: Set[str], kernel: Kernel) -> list[Gap]:
+    """The gaps that a scenario (its function's name, and the calls and events it is about) may fall into on that
+    kernel: the first is what it is known for, and it may fail as any of them says."""
+    return [gap for gap in gaps if not gap.narrow and _concerns(gap, scenario, subjects) and _is_there(gap, kernel)]
 
 
 def narrow_gaps(gaps: Sequence[Gap], scenario: str, subjects: Set[str], kernel: Kernel) -> list[Gap]:

@@ -26,12 +26,13 @@ def narrow_of(item: pytest.Item, state: Scenario) -> list[Gap]:
 
 def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: BaseException | None) -> None:
     """Make of a body's report what a known gap makes of it: a failure is expected, a pass is the manifest's fault."""
-    gap = _gap_of(item, state)
-    if gap is None:
+    found = _gaps_of(item, state)
+    if not found:
         if report.passed and state.gaps:
             report.outcome = "skipped"
             report.wasxfail = f"gap: {'; '.join(state.gaps)}"
         return
+    gap = found[0]
     if report.passed and gap.by_chance:
         return
     if report.passed:
@@ -41,9 +42,9 @@ def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: 
             f"the manifest of {name} lists a gap here, and the scenario passed: {gap.text}\n"
             "Next: take the gap out of driver.toml, or narrow it to the kernels and architectures that have it"
         )
-    elif _is_it(gap, state, error):
+    elif shown := next((each for each in found if _is_it(each, state, error)), None):
         report.outcome = "skipped"
-        report.wasxfail = f"gap: {gap.text}"
+        report.wasxfail = f"gap: {shown.text}"
 
 
 def _is_it(gap: Gap, state: Scenario, error: BaseException | None) -> bool:
@@ -74,8 +75,8 @@ def _name(item: pytest.Item) -> str:
     return getattr(item, "originalname", item.name)
 
 
-def _gap_of(item: pytest.Item, state: Scenario) -> Gap | None:
+def _gaps_of(item: pytest.Item, state: Scenario) -> list[Gap]:
     if state.prepared is None or state.prepared.driver is None:
-        return None
+        return []
     subjects = _subjects(item) | {name for mark in item.iter_markers("attack") for name in mark.args}
-    return gaps.gap_for(state.prepared.driver.driver.mode.gaps, _name(item), subjects, state.prepared.kernel)
+    return gaps.gaps_for(state.prepared.driver.driver.mode.gaps, _name(item), subjects, state.prepared.kernel)

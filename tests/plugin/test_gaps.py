@@ -215,6 +215,16 @@ def test_a_complaint_of_the_kernels_is_a_gap_only_where_the_gap_names_it(
     assert results(pytester) == {THIS: verdict}
 
 
+@pytest.mark.parametrize(("lines", "verdict"), [(SPLAT, "gap"), ("assert 0, 'dropped'", "gap"), ("assert 0", "failed")])
+def test_a_scenario_may_fail_as_any_of_its_gaps_says(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, lines: str, verdict: str
+) -> None:
+    chance = {"scenario": "test_it", "by_chance": True}
+    fake_lab.gaps = (gap(**chance, splat="WARNING"), gap(**chance, says="dropped"))
+    run(body(lines))
+    assert results(pytester) == {THIS: verdict}
+
+
 @pytest.mark.parametrize(
     "fields", [{"splat": "WARNING", "says": "x"}, {"by_chance": True}, {"splat": "WARNING", "variant": "x"}]
 )
