@@ -50,6 +50,10 @@ _TARGETED = frozenset({"kill", "ptrace", "process_vm_writev", "process_vm_readv"
 _MODES = frozenset(
     name for name in dir(stat) if name.startswith(("S_IX", "S_IW", "S_IR", "S_ISVTX", "S_ISGID", "S_ISUID"))
 )
+_WITH_MODE = frozenset({
+    "open", "openat", "openat2", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
+    "fchmodat2",
+})  # fmt: skip
 _REQUESTS = {"PTRACE_TRACEME": 0, "PTRACE_PEEKTEXT": 1, "PTRACE_PEEKDATA": 2, "PTRACE_PEEKUSR": 3, "PTRACE_POKETEXT": 4,
     "PTRACE_POKEDATA": 5, "PTRACE_POKEUSR": 6, "PTRACE_CONT": 7, "PTRACE_KILL": 8, "PTRACE_SINGLESTEP": 9,
     "PTRACE_ATTACH": 16, "PTRACE_DETACH": 17}  # fmt: skip
@@ -147,16 +151,17 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
         value = fields.get(f"evt.rawarg.{name}")
         if value is not None and (name != "pid" or kind in _TARGETED) and (name != "fd" or kind not in _ACCEPTS):
             params[_RAW_RENAMED.get(name, name)] = int(value)
-    if (mode := fields.get("evt.arg.mode")) is not None:
+    # Other calls have a mode that is none of a file's, and a decimal number.
+    if kind in _WITH_MODE and (mode := fields.get("evt.arg.mode")) is not None:
         params["mode"] = _mode(str(mode))
     if (sent := fields.get("evt.arg.sig")) is not None and kind in _TARGETED:
         params["sig"] = int(sent) if str(sent).isdigit() else int(signal.Signals[str(sent)])
 
 
 def _mode(said: str) -> int:
-    """A mode, which is in octal or in names, by the call; and of a call of another kind of mode a decimal number."""
+    """A mode, which is in octal or in names, by the call."""
     if said.isdigit():
-        return int(said, 10 if set(said) & {"8", "9"} else 8)
+        return int(said, 8)
     return sum(getattr(stat, name) for name in said.split("|") if name in _MODES)
 
 
