@@ -20,6 +20,7 @@ GONE = "run what `consumer.command` in driver.toml says by hand: `lab shell` has
 _LINES = "it must print one event a line, and nothing else: correct `consumer.command` in driver.toml"
 _AGAIN = 0.05  # seconds on hardware to wait for a first sentinel before making the next: it may not be read yet
 _AGAIN_AT_MOST = 0.2
+_MOST = 256 << 20  # bytes of lines that are kept as events
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Stream:
     events: list[Event] = field(default_factory=list)
     marks: dict[tuple[str, int], int] = field(default_factory=dict)
     own: set[int] = field(default_factory=set)
+    size: int = 0  # bytes of lines read
 
     def read(self) -> None:
         """Take in what has come since the last look."""
@@ -83,7 +85,11 @@ class Stream:
 
     def _lines(self) -> list[bytes]:
         try:
-            return self.deployment.machine.events.since(self.start)
+            lines = self.deployment.machine.events.since(self.start)
+            self.size += sum(map(len, lines))
+            if self.size > _MOST:
+                raise ConsumerError(f"more than {_MOST >> 20} MiB came in one capture")
+            return lines
         except ConsumerError as error:
             name = self.deployment.build.driver.name
             raise ConsumerError(

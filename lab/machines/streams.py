@@ -19,6 +19,10 @@ _CHUNK = 1 << 16
 _LINE_COST = 48
 
 
+def _cost(line: bytes) -> int:
+    return len(line) + _LINE_COST
+
+
 class Reader:
     """Reads a connected socket to its end in a thread; `self._changed` guards and announces all that came."""
 
@@ -166,25 +170,24 @@ class Console(Reader):
 
 
 class Lines(Reader):
-    """Lines that a guest writes to one port. Reading is by index: nothing is taken away, so captures may overlap."""
+    """Lines that a guest writes to one port. Reading is by index: nothing is taken away, so captures may overlap. Of a
+    guest that goes on and on only the last are kept: whoever began before those is told so."""
 
     MAX_LINE = 1 << 20
-    MAX_TOTAL = 256 << 20
+    MAX_KEPT = 256 << 20
 
     def __init__(self, path: Path, name: str, *, cut: bool = False) -> None:
         """With `cut` the first line's beginning went to somebody else: what is left of it is dropped."""
         super().__init__(path, name)
         self._lines: list[bytes] = []
+        self._forgotten = 0  # lines, before the first that is kept
+        self._kept = 0  # bytes
         self._rest = b""
         self._cut = cut
-        self._total = 0
         self._fault = ""
         self._thread.start()
 
     def _take(self, data: bytes) -> None:
-        self._total += len(data) + _LINE_COST * data.count(b"\n")
-        if self._total > self.MAX_TOTAL:
-            self._fault = f"the guest sent more than {self.MAX_TOTAL >> 20} MiB"
         if self._fault:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -192,13 +195,25 @@ class Lines(Reader):
             self._cut = False
             del lines[0]
         self._lines += lines
+        self._kept += sum(map(_cost, lines))
+        if self._kept > self.MAX_KEPT:
+            self._forget()
         if len(self._rest) > self.MAX_LINE:
             self._fault = f"the guest sent a line of more than {self.MAX_LINE >> 20} MiB"
+
+    def _forget(self) -> None:
+        """Forget the oldest, an eighth of what may be kept, so that it need not be done again for every line."""
+        gone = 0
+        while self._kept > self.MAX_KEPT - self.MAX_KEPT // 8:
+            self._kept -= _cost(self._lines[gone])
+            gone += 1
+        del self._lines[:gone]
+        self._forgotten += gone
 
     def count(self) -> int:
         """How many whole lines have come."""
         with self._changed:
-            return len(self._lines)
+            return self._forgotten + len(self._lines)
 
     def within_line(self) -> bool:
         """Whether what has come ends in the middle of a line."""
@@ -210,7 +225,9 @@ class Lines(Reader):
         with self._changed:
             if self._fault:
                 raise ConsumerError(self._fault)
-            return self._lines[index:]
+            if index < self._forgotten:
+                raise ConsumerError(f"the guest sent more than {self.MAX_KEPT >> 20} MiB before it was read")
+            return self._lines[index - self._forgotten :]
 
     def wait(self, ready: Callable[[], bool], deadline: float) -> bool:
         """Wait until `ready()` holds, looking again whenever something came; False after `deadline` seconds."""

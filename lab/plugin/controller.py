@@ -37,6 +37,18 @@ def distribute(config: pytest.Config) -> None:
         config.option.dist = _DISTRIBUTION
 
 
+def send_to_the_living(node: Any) -> None:
+    """Let what is sent to a worker that has died go nowhere. xdist hears of a death after it happened, and sends until
+    then; the broken pipe would end the run with an internal error. When it hears, it plans anew what was sent."""
+    send = node.sendcommand
+
+    def sendcommand(name: str, **arguments: object) -> None:
+        with contextlib.suppress(OSError):
+            send(name, **arguments)
+
+    node.sendcommand = sendcommand
+
+
 STILLBORN = "a worker died before it had begun"
 
 
@@ -81,6 +93,7 @@ class Controller:
         introduce(node.workerinput, self._session.folder, cells, self._session.wrong, line)
         line.setcallback(partial(self._heard, node.gateway.id))
         self._lines[node.gateway.id] = line
+        send_to_the_living(node)
 
     def _heard(self, worker: str, message: tuple[Any, ...]) -> None:
         """A worker said something; in a thread of execnet's."""
@@ -99,7 +112,8 @@ class Controller:
         if plan.scenarios:
             for text in self._session.chosen():
                 self._session.notice(text)
-            self._lines[node.gateway.id].send(self._session.packed())
+            with contextlib.suppress(OSError):  # it has died meanwhile
+                self._lines[node.gateway.id].send(self._session.packed())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, error: object) -> None:

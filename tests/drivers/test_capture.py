@@ -210,6 +210,15 @@ def test_a_line_that_cannot_be_read_is_an_error_of_the_consumer(guest: Guest, da
         guest.print(data)
 
 
+def test_more_than_the_host_shall_keep_of_one_capture_is_an_error(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.drivers.marks._MOST", 1 << 20)
+    line = opened("/tmp/" + "x" * 4000)
+    with pytest.raises(ConsumerError, match="prints more than is read: more than 1 MiB"), Events(guest).capture():
+        guest.print(line * 300)
+
+
 def test_unknown_counters_stay_unknown(guest: Guest) -> None:
     guest.said = cast(Counters, None)
     with Events(guest).capture() as seen:

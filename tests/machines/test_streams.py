@@ -127,30 +127,45 @@ def test_a_line_of_the_greatest_length_is_none(port: tuple[Lines, socket.socket]
     assert len(lines.since(0)[0]) == Lines.MAX_LINE
 
 
-def test_what_comes_after_a_fault_is_read_but_not_kept(
-    port: tuple[Lines, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A guest must never be able to wait for the host, nor to fill its memory."""
-    monkeypatch.setattr(Lines, "MAX_TOTAL", 1 << 20)
+def test_what_comes_after_a_fault_is_read_but_not_kept(port: tuple[Lines, socket.socket]) -> None:
+    """A guest must never be able to wait for the host."""
     lines, side = port
     side.settimeout(10)
-    for _ in range(4 << 10):
-        side.sendall(b"x" * 1023 + b"\n")
-    with pytest.raises(ConsumerError, match="more than 1 MiB"):
+    side.sendall(b"x" * (4 * Lines.MAX_LINE) + b"\n")
+    with pytest.raises(ConsumerError, match="a line of more than 1 MiB"):
         lines.since(0)
-    assert lines.count() <= 1 << 10
+    assert lines.count() == 0
+
+
+def test_of_a_guest_that_goes_on_and_on_the_last_lines_are_kept(
+    port: tuple[Lines, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest must never be able to fill the host's memory; what it printed before a capture is none of the capture's
+    business."""
+    monkeypatch.setattr(Lines, "MAX_KEPT", 1 << 20)
+    lines, side = port
+    side.settimeout(10)
+    for number in range(4 << 10):
+        side.sendall(b"%1023d\n" % number)
+    assert lines.wait(lambda: lines.count() == 4 << 10, 10)
+    assert [int(line) for line in lines.since(3500)] == list(range(3500, 4 << 10))
+    for index in (0, 3000):
+        with pytest.raises(ConsumerError, match="more than 1 MiB before it was read"):
+            lines.since(index)
 
 
 def test_short_lines_count_for_what_they_cost(
     port: tuple[Lines, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line of no bytes is still an object of the host's."""
-    monkeypatch.setattr(Lines, "MAX_TOTAL", 1 << 20)
+    monkeypatch.setattr(Lines, "MAX_KEPT", 1 << 20)
     lines, side = port
     side.settimeout(10)
     side.sendall(b"\n" * (1 << 17))
-    assert lines.wait(lambda: False, 10) is False
-    assert lines.count() < 1 << 16
+    assert lines.wait(lambda: lines.count() == 1 << 17, 10)
+    with pytest.raises(ConsumerError):
+        lines.since((1 << 17) - (1 << 16))
+    assert lines.since((1 << 17) - (1 << 13)) == [b""] * (1 << 13)
 
 
 def test_a_guest_that_is_gone_is_no_error(port: tuple[Lines, socket.socket]) -> None:

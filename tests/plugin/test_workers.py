@@ -182,6 +182,28 @@ def test_a_worker_that_dies_loses_its_own_scenario_only(run: Run, pytester: pyte
     assert [path for path in machines.iterdir() if path.is_dir()] == []
 
 
+def test_what_is_sent_to_a_worker_of_whose_death_nobody_heard_yet_ends_nothing(
+    run: Run, pytester: pytest.Pytester
+) -> None:
+    conftest = """
+import os, signal, pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure_node(node):
+    steal, pid = node.send_steal, node.gateway._rinfo().pid
+    def dying(indices):
+        os.kill(pid, signal.SIGKILL)
+        node.gateway._io.outfile.close()  # as once the pipe is broken
+        steal(indices)
+    node.send_steal = dying
+"""
+    slow = named("slow", "import time; time.sleep(1)")
+    result = run(slow + "".join(named(f"more_{number}") for number in range(40)), conftest=conftest)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["6.12-amd64-falco:kmod: * passed, * lost"])
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
 def test_what_no_worker_is_left_for_is_missing(run: Run) -> None:
     result = run(named("killed", DIES) + FOUR, "-n", "1", "--max-worker-restart", "0")
     assert result.ret == 1
