@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz_calls SEED CALLS SECONDS CGROUP [ROUND]: system calls by chance, by
- * every entry path of the architecture, their numbers and arguments at and
- * beyond every edge; as nobody (65534), in throwaway processes of that cgroup,
- * which bounds their number. Prints what was done:
+ * fuzz_calls SEED CALLS SECONDS CGROUP NUMBERS [ROUND]: system calls by chance,
+ * by every entry path of the architecture, their numbers and arguments at and
+ * beyond every edge (NUMBERS: any) or their arguments alone (tabled); as nobody
+ * (65534), in throwaway processes of that cgroup, which bounds their number.
+ * Prints what was done:
  *
  *   {"seed": S, "calls": N, "rounds": N, "died": N, "hung": N, "entries": {"syscall": N, ...}}
  *
@@ -160,15 +161,16 @@ int main(int argc, char **argv)
 	long end;
 	int done;
 
-	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "fuzz_calls SEED CALLS SECONDS CGROUP [ROUND]\n");
+	if ((argc != 6 && argc != 7) || (strcmp(argv[5], "any") != 0 && strcmp(argv[5], "tabled") != 0)) {
+		fprintf(stderr, "fuzz_calls SEED CALLS SECONDS CGROUP any|tabled [ROUND]\n");
 		return 2;
 	}
 	seed = strtoull(argv[1], NULL, 10);
 	wanted = strtoul(argv[2], NULL, 10);
 	end = milliseconds() + 1000 * strtol(argv[3], NULL, 10);
-	if (argc == 6)
-		only = strtoul(argv[5], NULL, 10);
+	tabled = strcmp(argv[5], "tabled") == 0;
+	if (argc == 7)
+		only = strtoul(argv[6], NULL, 10);
 	if (prepare() < 0) {
 		perror("fuzz_calls");
 		return 1;

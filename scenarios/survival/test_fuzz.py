@@ -20,6 +20,22 @@ IDLE = {"seed": 1, "calls": 0, "rounds": 1, "died": 1, "hung": 0, "entries": {"s
 ONCE = 5000  # calls of one run, which has to end within a command's time
 
 
+def make_calls(actor: Actor, group: str, numbers: str, seed: int, calls: int) -> None:
+    """So many in runs of at most `ONCE`, by every entry path; on a slow machine a run ends by its time, long before."""
+    made, entries = 0, Counter[str]()
+    for number in range(2 * -(-calls // ONCE)):
+        if made >= calls:
+            break
+        asked = min(calls - made, ONCE)
+        done = actor("fuzz_calls", str(seed + number), str(asked), "8", group, numbers)
+        assert done["calls"] >= min(asked, 100), f"no more calls were made than {done}"
+        made += done["calls"]
+        entries.update(done["entries"])
+    idle = [name for name, count in entries.items() if not count]
+    assert made < ONCE or not idle, f"by no {', '.join(idle)} calls were made: {dict(entries)}"
+    assert made >= calls // 4, f"of {calls} calls were made {made}"
+
+
 @pytest.mark.controls(*survived(), answered("actor.call", {"calls": 9, "refused": 8, "died": 1}, word="died"))
 def test_calls_by_numbers_that_no_table_has_are_no_harm(survives: Survivor, actor: Actor) -> None:
     with survives():
@@ -39,20 +55,17 @@ def test_calls_by_chance_are_no_harm(
 ) -> None:
     calls = profile.pick(smoke=500, default=1000, full=1_000_000)
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
-        group = conditions.cgroup("fuzz", pids=64, memory_mib=192)
-        made, entries = 0, Counter[str]()
-        # On a slow machine a run ends by its time, long before its calls are made.
-        for number in range(2 * -(-calls // ONCE)):
-            if made >= calls:
-                break
-            asked = min(calls - made, ONCE)
-            done = actor("fuzz_calls", str(seed + number), str(asked), "8", group)
-            assert done["calls"] >= min(asked, 100), f"no more calls were made than {done}"
-            made += done["calls"]
-            entries.update(done["entries"])
-        idle = [name for name, count in entries.items() if not count]
-        assert made < ONCE or not idle, f"by no {', '.join(idle)} calls were made: {dict(entries)}"
-        assert made >= calls // 4, f"of {calls} calls were made {made}"
+        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "any", seed, calls)
+
+
+@pytest.mark.profile("full")
+@pytest.mark.controls(*survived(), answered("actor.call", IDLE, word="calls were made"))
+def test_calls_by_chance_that_some_table_has_are_no_harm(
+    survives: Survivor, conditions: Conditions, actor: Actor, seed: int
+) -> None:
+    """What is known of one number must not hide what there is of others."""
+    with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
+        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "tabled", seed, 1_000_000)
 
 
 @pytest.mark.profile("full")

@@ -182,9 +182,7 @@ def test_a_worker_that_dies_loses_its_own_scenario_only(run: Run, pytester: pyte
     assert [path for path in machines.iterdir() if path.is_dir()] == []
 
 
-def test_what_is_sent_to_a_worker_of_whose_death_nobody_heard_yet_ends_nothing(
-    run: Run, pytester: pytest.Pytester
-) -> None:
+def test_what_is_sent_to_a_worker_whose_death_nobody_has_heard_of_ends_nothing(run: Run) -> None:
     conftest = """
 import os, signal, pytest
 
