@@ -16,7 +16,7 @@ _LARGEST_DUMP_MIB = 256
 def collect(place: Path, machine: Machine) -> None:
     """Write `backtraces.txt`, and a dump for a machine that no longer lives. Never raises for what cannot be had:
     the file says why."""
-    (place / "backtraces.txt").write_text(_stacks(machine))
+    (place / "backtraces.txt").write_text(stacks(machine))
     if machine.answers_monitor() and not machine.alive():
         try:
             take_dump(machine, place, largest_mib=_LARGEST_DUMP_MIB)
@@ -24,7 +24,8 @@ def collect(place: Path, machine: Machine) -> None:
             (place / "memory.txt").write_text(f"There is no dump: {error}\n")
 
 
-def _stacks(machine: Machine) -> str:
+def stacks(machine: Machine) -> str:
+    """Where all CPUs are, or were when the machine died, as text; one sentence when that cannot be had."""
     if not machine.answers_monitor():
         return "QEMU no longer runs.\n"
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
+from lab.debugging.evidence import stacks
 from lab.drivers import gaps
 from lab.drivers.gaps import Gap
 from lab.errors import MachineLostError
 from lab.evidence.kernellog import KernelLog
+from lab.machines.machine import Machine
 from lab.plugin.controls import ControlFailedError
 from lab.plugin.session import Scenario
 
@@ -48,16 +52,21 @@ def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: 
 
 
 def _is_it(gap: Gap, state: Scenario, error: BaseException | None) -> bool:
-    """Whether a failure is the gap's. A complaint of the kernel's is one only where the gap names it, and a lost
-    machine where that complaint was its first: a kernel goes on after an oops, or does not, by chance."""
+    """Whether a failure is the gap's. A complaint of the kernel's is one only where the gap names it."""
     if isinstance(error, MachineLostError):
-        found = KernelLog(state.machine).on_console() if gap.splat and state.machine else []
-        return bool(found) and gap.splat in "\n".join(found[0].lines)
+        return bool(gap.splat and state.machine) and _died_of(gap.splat, cast(Machine, state.machine))
     if isinstance(error, SplatError):
         return bool(gap.splat) and gap.splat in str(error)
     if gap.splat or isinstance(error, ControlFailedError):
         return False
     return isinstance(error, (AssertionError, pytest.fail.Exception)) and gap.says in str(error)
+
+
+def _died_of(splat: str, machine: Machine) -> bool:
+    """Whether a lost machine is one of that complaint: its first, because a kernel goes on after an oops, or does not,
+    by chance. One that died without a word is, where a CPU was then in what the complaint would have named."""
+    found = KernelLog(machine).on_console()
+    return splat in ("\n".join(found[0].lines) if found else stacks(machine))
 
 
 def demand_seen(item: pytest.Item, state: Scenario) -> None:

@@ -52,13 +52,14 @@ class Trinity:
         self._machine = machine
         self._program = program
 
-    def run(self, seed: int, calls: int, group: str, seconds: int = 30) -> Ran:
-        """Let it make so many calls from that seed in that cgroup, or fewer in that time (of the guest)."""
+    def run(self, seed: int, calls: int, group: str, seconds: float = 10.0) -> Ran:
+        """Let it make so many calls from that seed in that cgroup, or fewer in that time (on hardware)."""
         if self._machine.run(["test", "-x", _PLACE], check=False).status != 0:
             self._machine.put(_PLACE, self._program())
             self._machine.run(["chmod", "755", _PLACE])
         command = [_PLACE, "-q", "-l", "off", "-C", "4", "-N", str(calls), "-s", str(seed)]
-        argv = ["env", f"NOBODY={_NOBODY}", "sh", "-c", _RUN, "sh", group, str(seconds), *command]
+        of_guest = f"{self._machine.scaled(seconds):.0f}"
+        argv = ["env", f"NOBODY={_NOBODY}", "sh", "-c", _RUN, "sh", group, of_guest, *command]
         return read_said(self._machine.run(argv, deadline=seconds + _MORE).text)
 
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz_calls SEED CALLS SECONDS CGROUP NUMBERS [ROUND]: system calls by chance,
- * by every entry path of the architecture, their numbers and arguments at and
- * beyond every edge (NUMBERS: any) or their arguments alone (tabled); as nobody
- * (65534), in throwaway processes of that cgroup, which bounds their number.
- * Prints what was done:
+ * fuzz_calls SEED CALLS SECONDS CGROUP HOW [ROUND]: system calls by chance, by
+ * every entry path of the architecture; HOW is wild, their numbers and arguments
+ * at and beyond every edge, or tame, numbers that there are and arguments of 32
+ * bits; as nobody (65534), in throwaway processes of that cgroup, which bounds
+ * their number. Prints what was done:
  *
  *   {"seed": S, "calls": N, "rounds": N, "died": N, "hung": N, "entries": {"syscall": N, ...}}
  *
@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -75,6 +76,22 @@ static int sweep(const char *group)
 			;
 		usleep(1000);
 	}
+	return -1;
+}
+
+/*
+ * Begin again with everything where it always is: the same seed is to give the
+ * same pointers, and a heap by chance was once where the calls' memory shall be.
+ */
+static int hold_still(char **argv)
+{
+	int how = personality(0xffffffff);
+
+	if (how < 0 || how & ADDR_NO_RANDOMIZE)
+		return how < 0 ? -1 : 0;
+	if (personality((unsigned long)how | ADDR_NO_RANDOMIZE) < 0)
+		return -1;
+	execv("/proc/self/exe", argv);
 	return -1;
 }
 
@@ -161,17 +178,17 @@ int main(int argc, char **argv)
 	long end;
 	int done;
 
-	if ((argc != 6 && argc != 7) || (strcmp(argv[5], "any") != 0 && strcmp(argv[5], "tabled") != 0)) {
-		fprintf(stderr, "fuzz_calls SEED CALLS SECONDS CGROUP any|tabled [ROUND]\n");
+	if ((argc != 6 && argc != 7) || (strcmp(argv[5], "wild") != 0 && strcmp(argv[5], "tame") != 0)) {
+		fprintf(stderr, "fuzz_calls SEED CALLS SECONDS CGROUP wild|tame [ROUND]\n");
 		return 2;
 	}
 	seed = strtoull(argv[1], NULL, 10);
 	wanted = strtoul(argv[2], NULL, 10);
 	end = milliseconds() + 1000 * strtol(argv[3], NULL, 10);
-	tabled = strcmp(argv[5], "tabled") == 0;
+	tame = strcmp(argv[5], "tame") == 0;
 	if (argc == 7)
 		only = strtoul(argv[6], NULL, 10);
-	if (prepare() < 0) {
+	if (hold_still(argv) < 0 || prepare() < 0) {
 		perror("fuzz_calls");
 		return 1;
 	}

@@ -55,8 +55,11 @@ static const short liked32[] = {
 	353, 358, 359, 360, 361, 362, 363, 364, 365, 366, 367, 368, 369, 370, 371, 372, 437,
 };
 
-/* Only such numbers as some table has: a driver may be known to fall over others, and shall be asked further. */
-static int tabled;
+/*
+ * Only such numbers as some table has, and arguments of 32 bits: a driver may
+ * be known to fall over others, and shall be asked further.
+ */
+static int tame;
 
 /* A call's number: one that there is, the edges of the table, or far beyond. */
 static long number(uint64_t *random, enum entry entry)
@@ -69,7 +72,7 @@ static long number(uint64_t *random, enum entry entry)
 		0x8000000000000000ULL, 0xffffffffffffffffULL, 0xfffffffffffffffeULL,
 		0xfffffffffffffda8ULL,
 	};
-	uint64_t how = next(random) % (tabled ? 88 : 100);
+	uint64_t how = next(random) % (tame ? 88 : 100);
 	long nr;
 
 	if (how < 45)

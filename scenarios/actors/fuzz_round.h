@@ -73,8 +73,11 @@ static void one_call(uint64_t *random, long self)
 	const long status[6] = { 0 };
 	int i;
 
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 6; i++) {
 		a[i] = argument(random);
+		if (tame)
+			a[i] &= 0xffffffff;
+	}
 	if (!bend(random, entry, (unsigned int)nr & ~0x40000000U, a, self))
 		return;
 	__atomic_add_fetch(&shared->calls, 1, __ATOMIC_RELAXED);

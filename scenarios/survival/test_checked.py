@@ -58,7 +58,7 @@ def test_it_touches_no_memory_that_is_not_its_own(
         # Few, and no bound of memory: kernels that check themselves are built without one (CONFIG_MEMCG).
         group = conditions.cgroup("fuzz", pids=16)
         for number in range(4):
-            actor("fuzz_calls", str(seed + number), "2000", "8", group, "any")
+            actor("fuzz_calls", str(seed + number), "2000", "8", group, "wild")
 
 
 @pytest.mark.profile("full")

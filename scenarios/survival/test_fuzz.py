@@ -20,14 +20,14 @@ IDLE = {"seed": 1, "calls": 0, "rounds": 1, "died": 1, "hung": 0, "entries": {"s
 ONCE = 5000  # calls of one run, which has to end within a command's time
 
 
-def make_calls(actor: Actor, group: str, numbers: str, seed: int, calls: int) -> None:
+def make_calls(actor: Actor, group: str, how: str, seed: int, calls: int) -> None:
     """So many in runs of at most `ONCE`, by every entry path; on a slow machine a run ends by its time, long before."""
     made, entries = 0, Counter[str]()
     for number in range(2 * -(-calls // ONCE)):
         if made >= calls:
             break
         asked = min(calls - made, ONCE)
-        done = actor("fuzz_calls", str(seed + number), str(asked), "8", group, numbers)
+        done = actor("fuzz_calls", str(seed + number), str(asked), "8", group, how)
         assert done["calls"] >= min(asked, 100), f"no more calls were made than {done}"
         made += done["calls"]
         entries.update(done["entries"])
@@ -44,6 +44,14 @@ def test_calls_by_numbers_that_no_table_has_are_no_harm(survives: Survivor, acto
         assert did["refused"] == did["calls"], f"not all were refused: {did}"
 
 
+@pytest.mark.controls(*survived(), answered("actor.call", {"calls": 9, "died": ["poll"]}, word="poll"))
+def test_counts_that_overflow_are_no_harm(survives: Survivor, actor: Actor) -> None:
+    with survives():
+        did = actor("huge_counts")
+        assert not did["died"], f"processes died of {', '.join(did['died'])} with counts that the kernel refuses"
+        assert did["calls"] >= 1000, f"of more than thousand calls were made {did['calls']}"
+
+
 @pytest.mark.controls(
     *survived(),
     answered("actor.call", IDLE, word="calls were made"),
@@ -55,17 +63,15 @@ def test_calls_by_chance_are_no_harm(
 ) -> None:
     calls = profile.pick(smoke=500, default=1000, full=1_000_000)
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
-        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "any", seed, calls)
+        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "wild", seed, calls)
 
 
 @pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), answered("actor.call", IDLE, word="calls were made"))
-def test_calls_by_chance_that_some_table_has_are_no_harm(
-    survives: Survivor, conditions: Conditions, actor: Actor, seed: int
-) -> None:
-    """What is known of one number must not hide what there is of others."""
+def test_tame_calls_by_chance_are_no_harm(survives: Survivor, conditions: Conditions, actor: Actor, seed: int) -> None:
+    """Calls that there are, with arguments of 32 bits: what is known of others must not hide what there is of these."""
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
-        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "tabled", seed, 1_000_000)
+        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "tame", seed, 1_000_000)
 
 
 @pytest.mark.profile("full")

@@ -215,6 +215,16 @@ def test_a_complaint_of_the_kernels_is_a_gap_only_where_the_gap_names_it(
     assert results(pytester) == {THIS: verdict}
 
 
+@pytest.mark.parametrize(("splat", "verdict"), [("poll_fds", "gap"), ("other_call", "lost")])
+def test_a_machine_that_died_without_a_word_is_a_gap_where_it_was_in_what_the_gap_names(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, monkeypatch: pytest.MonkeyPatch, splat: str, verdict: str
+) -> None:
+    monkeypatch.setattr("lab.plugin.gaps.stacks", lambda _: "CPU 0:\n  poll_fds+0x103 [scap]\n")
+    fake_lab.gaps = (gap(scenario="test_it", splat=splat),)
+    run(body("machine.run(['die'])"))
+    assert results(pytester) == {THIS: verdict}
+
+
 @pytest.mark.parametrize(("lines", "verdict"), [(SPLAT, "gap"), ("assert 0, 'dropped'", "gap"), ("assert 0", "failed")])
 def test_a_scenario_may_fail_as_any_of_its_gaps_says(
     run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, lines: str, verdict: str
