@@ -11,7 +11,7 @@ import pytest
 
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
-from lab.machines.machine import PAYLOAD, Machine
+from lab.machines.machine import COMMAND_DEADLINE, PAYLOAD, Machine
 from lab.matrix.cell import Cell
 from lab.matrix.provision import Prepared
 from lab.plugin.evidence_fixtures import PrintkFixture, bpftool, ftrace, printk
@@ -110,9 +110,10 @@ class Actors:
             self._there.add(name)
         return path
 
-    def run(self, name: str, *arguments: str) -> dict[str, Any]:
-        """Run one; the JSON that it prints."""
-        said: dict[str, Any] = json.loads(self._machine.run([self.place(name), *arguments]).stdout)
+    def run(self, name: str, *arguments: str, deadline: float = COMMAND_DEADLINE) -> dict[str, Any]:
+        """Run one, so many seconds at most (on hardware); the JSON that it prints."""
+        done = self._machine.run([self.place(name), *arguments], deadline=deadline)
+        said: dict[str, Any] = json.loads(done.stdout)
         return said
 
 

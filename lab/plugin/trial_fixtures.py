@@ -14,6 +14,8 @@ from lab.plugin.session import Scenario
 from lab.races.trials import Rate, Trial, demand_right, demand_won, lost, rates, told
 
 _ATTEMPTS = 3
+# Seconds on hardware: for what a racer does beside its trials, and for each of them.
+_BASE, _EACH = 10.0, 0.01
 
 
 class Trials:
@@ -38,7 +40,8 @@ class Trials:
         made: list[Trial] = []
         for _ in range(_ATTEMPTS):
             if left:
-                made += told(self._actor("racer", way, "32" if compat else "64", str(count), *left))
+                words = ("racer", way, "32" if compat else "64", str(count), *left)
+                made += told(self._actor(*words, deadline=_BASE + _EACH * count * len(left)))
                 left = lost(made)
         return made
 

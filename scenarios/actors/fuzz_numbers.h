@@ -17,6 +17,9 @@ static inline uint64_t next(uint64_t *state)
 	return mixed ^ (mixed >> 31);
 }
 
+/* Whether this kernel still has it: one by which there is none ends its process. */
+static int vsyscall_page;
+
 /* Which entry: on other architectures than amd64 there is but one. */
 static enum entry choose(uint64_t *random)
 {
@@ -28,7 +31,9 @@ static enum entry choose(uint64_t *random)
 		return ENTRY_INT80;
 	if (how < 980)
 		return ENTRY_X32;
-	return how < 1022 ? ENTRY_VSYSCALL : ENTRY_SYSENTER;
+	if (how < 1022)
+		return vsyscall_page || next(random) % 16 == 0 ? ENTRY_VSYSCALL : ENTRY_NATIVE;
+	return ENTRY_SYSENTER;
 }
 
 /* What drivers look into, more often than the rest. */

@@ -23,7 +23,8 @@ class FakeActor:
         self.rows = list(rows)
         self.asked: list[tuple[str, ...]] = []
 
-    def __call__(self, *words: str) -> dict[str, Any]:
+    def __call__(self, *words: str, deadline: float) -> dict[str, Any]:
+        assert deadline >= 10
         self.asked.append(words)
         rows = self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
         return {"calls": [{"call": call, "trials": rows} for call in words[4:]]}
