@@ -54,6 +54,8 @@ _WITH_MODE = frozenset({
     "open", "openat", "openat2", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
     "fchmodat2",
 })  # fmt: skip
+# Whose mode sysdig prints so.
+_HEXADECIMAL = frozenset({"mkdir", "mkdirat"})
 _REQUESTS = {"PTRACE_TRACEME": 0, "PTRACE_PEEKTEXT": 1, "PTRACE_PEEKDATA": 2, "PTRACE_PEEKUSR": 3, "PTRACE_POKETEXT": 4,
     "PTRACE_POKEDATA": 5, "PTRACE_POKEUSR": 6, "PTRACE_CONT": 7, "PTRACE_KILL": 8, "PTRACE_SINGLESTEP": 9,
     "PTRACE_ATTACH": 16, "PTRACE_DETACH": 17}  # fmt: skip
@@ -153,7 +155,7 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
             params[_RAW_RENAMED.get(name, name)] = int(value)
     # Other calls have a mode that is none of a file's, and a decimal number.
     if kind in _WITH_MODE and (mode := fields.get("evt.arg.mode")) is not None:
-        params["mode"] = _mode(str(mode))
+        params["mode"] = int(str(mode), 16) if kind in _HEXADECIMAL else _mode(str(mode))
     if (sent := fields.get("evt.arg.sig")) is not None and kind in _TARGETED:
         params["sig"] = int(sent) if str(sent).isdigit() else int(signal.Signals[str(sent)])
 

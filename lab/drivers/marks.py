@@ -20,6 +20,8 @@ GONE = "run what `consumer.command` in driver.toml says by hand: `lab shell` has
 _LINES = "it must print one event a line, and nothing else: correct `consumer.command` in driver.toml"
 _AGAIN = 0.05  # seconds on hardware to wait for a first sentinel before making the next: it may not be read yet
 _AGAIN_AT_MOST = 0.2
+_BUSY = 100  # events between two marks, many more than to make one takes: others still come
+_BEHIND_LONGEST = 60.0  # beyond the time to start: ten thousand threads are sixty thousand events
 _MOST = 256 << 20  # bytes of lines that are kept as events
 
 
@@ -114,16 +116,22 @@ class Stream:
 def mark_until_seen(stream: Stream, prefix: str) -> None:
     """Make sentinels until one of each CPU has come: a consumer that is starting misses the first ones.
 
-    ConsumerError when it ends, or reports nothing in the time that its manifest gives it.
+    ConsumerError when it ends, or reports nothing in the time that its manifest gives it. One that has much to report
+    first is waited for longer.
     """
     deployment = stream.deployment
     machine, name = deployment.machine, deployment.build.driver.name
-    deadline = time.monotonic() + machine.scaled(deployment.consumer.starts_within)
+    starts_within = machine.scaled(deployment.consumer.starts_within)
+    deadline = time.monotonic() + starts_within
+    latest = deadline + machine.scaled(_BEHIND_LONGEST)
     patience = _AGAIN
     while True:
+        known = len(stream.events)
         cpus = deployment.emit_sentinels(prefix)
         if stream.first_seen({prefix: cpus}, machine.scaled(patience)):
             return
+        if len(stream.events) > known + _BUSY:
+            deadline = max(deadline, min(time.monotonic() + starts_within, latest))
         # Making and asking are events too, which a consumer that is behind has to work off.
         patience = min(2 * patience, _AGAIN_AT_MOST)
         if fault := deployment.consumer_fault():

@@ -2,7 +2,7 @@
 /*
  * fork_bomb CGROUP FORKS: in a cgroup that bounds their number, processes
  * that each fork as often as they can, until that many forks succeeded and
- * the bound was met, or ten seconds are over. All of them are killed. Prints
+ * the bound was met, or a minute is over. All of them are killed. Prints
  * {"forks": N, "refused": N, "most": N}: forks that succeeded, forks that the
  * bound refused, and how many there were at once.
  */
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LONGEST 10	/* seconds */
+#define LONGEST 60	/* seconds */
 #define ENDING 60	/* seconds: a thousand processes under emulation, each reaped by somebody else */
 
 struct shared {

@@ -51,7 +51,7 @@ def test_a_fork_bomb_goes_off(survives: Survivor, conditions: Conditions, actor:
     bound = profile.pick(smoke=50, default=100, full=1000)
     with survives():
         group = conditions.cgroup("bomb", pids=bound)
-        bomb = actor("fork_bomb", group, str(wanted))
+        bomb = actor("fork_bomb", group, str(wanted), deadline=30)
         if not bomb["refused"] or bomb["most"] < bound // 2:
             raise UnsupportedError(f"the bomb did not come to its bound of {bound}: {bomb}")
 

@@ -197,6 +197,24 @@ def test_a_consumer_that_starts_late_is_marked_again(guest: Guest) -> None:
     assert names(seen.events) == [b"/one"]
 
 
+@pytest.mark.parametrize(("others", "waits"), [(200, True), (20, False)])
+def test_a_consumer_that_has_much_to_report_first_is_waited_for(guest: Guest, others: int, waits: bool) -> None:
+    guest.fake.scale = 0.01  # of ten seconds to start
+    ordinary = guest.mark
+    began = time.monotonic()
+
+    def behind(prefix: str, cpu: int) -> bytes:
+        return ordinary(prefix, cpu) if time.monotonic() > began + 0.3 else opened("/other", cpu) * others
+
+    guest.mark = behind
+    if waits:
+        with Events(guest).capture():
+            pass
+    else:
+        with pytest.raises(ConsumerError, match="reported nothing"), Events(guest).capture():
+            pass
+
+
 @pytest.mark.parametrize("path", ["/lab-x/²", "/lab-x/9" + "9" * 4000, "/lab-", "/lab-x/", "/lab-x/-1", "/lab-x/00"])
 def test_a_program_in_the_guest_that_forges_marks_disturbs_nothing(guest: Guest, path: str) -> None:
     with Events(guest).capture() as seen:
