@@ -2,7 +2,7 @@
 .POSIX:
 .PHONY: help setup scenarios test test-slow lint endurance newcomer compatibility bench debug-kernels constraints
 
-ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod --profile smoke
+ARGS = --kernel 6.12 --arch amd64 --driver falco:kmod --profile smoke -n 2
 TESTARGS =
 ENDURANCE =
 DEBUG_KERNELS = 6.12+kgdb 6.12+fault+kasan+kmemleak+lockdep

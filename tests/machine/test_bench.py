@@ -58,7 +58,10 @@ def test_a_fork_is_quicker_than_a_boot_to_the_same_point(measure: Any, capsys: p
     assert "note: 2 of 2: fork " in said.err
 
 
-@pytest.mark.parametrize(("driver", "status"), [("tap:kmod", ExitCode.OK), ("tap+silent-drop:kmod", 1)])
+@pytest.mark.parametrize(
+    ("driver", "status"),
+    [("tap:kmod", ExitCode.OK), pytest.param("tap+silent-drop:kmod", 1, marks=pytest.mark.slow)],
+)
 def test_a_flood_is_accounted_for_to_the_last_event_or_the_driver_is_found_out(
     tmp_path: Path, driver: str, status: int
 ) -> None:

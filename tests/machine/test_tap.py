@@ -68,6 +68,7 @@ def story(deployment: Deployment) -> list[tuple[object, ...]]:
     return [said(event, people) for name in family for event in events if people[event.pid] == name]
 
 
+@pytest.mark.slow
 def test_all_modes_tell_the_same_of_the_same_actions(guests: Guests) -> None:
     first, *others = (story(guests(f"tap:{mode}")) for mode in MODES)
     assert len(first) > 60

@@ -26,6 +26,7 @@ from tests.support.shelves import flaws, make_shelf, templates
 ONE = "scenarios/capture/test_open.py::test_an_open_of_a_missing_file_is_reported_with_its_error"
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_make_a_template_once(lab: Lab, tmp_path: Path) -> None:
     lab.prepare(Cell(lab.settings.kernel, arches.AMD64, "falco:kmod"))
     store = make_shelf(tmp_path / "store", lab.store, lab.store.used())

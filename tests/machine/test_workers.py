@@ -71,6 +71,7 @@ def machine_of(place: Place, worker: int) -> int:
     raise AssertionError("the worker has no machine")
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_process_finds(place: Place) -> None:
     one, two = (
         place.run(place.pytest("scenarios/capture", "--profile", "smoke", "-n", number, "-v")) for number in ("0", "2")
