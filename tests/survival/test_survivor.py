@@ -35,12 +35,13 @@ class Guest:
 
     def __init__(self, **told: Any) -> None:
         self.told: dict[str, Any] = {"events": (OPEN,), "loaded": False, "left": Snapshot(), "orphans": ()}
-        self.told |= {"after": 1000, "splats": [], "load": None} | told
+        self.told |= {"after": 1000, "splats": [], "load": None, "drops": [], "counters": "USR1"} | told
         self.unloaded = 0
 
     def survivor(self) -> Survivor:
         driver = SimpleNamespace(
             mode=SimpleNamespace(module="tap"),
+            consumer=SimpleNamespace(counters=self.told["counters"]),
             unload=self._unload,
             loaded=lambda: self.told["loaded"],
             load=self._load,
@@ -71,7 +72,8 @@ class Guest:
     def _capture(self) -> Iterator[Capture]:
         capture = Capture()
         yield capture
-        capture.events, capture.counters, capture.closed = self.told["events"], Counters(1, 0), True
+        drops = self.told["drops"].pop(0) if self.told["drops"] else 0
+        capture.events, capture.counters, capture.closed = self.told["events"], Counters(1, drops), True
 
 
 def test_a_driver_that_survives_is_taken_out_and_passes() -> None:
@@ -100,6 +102,19 @@ def test_what_does_not_hold_is_said(told: dict[str, Any], said: str) -> None:
     with pytest.raises(AssertionError) as caught, survives():
         pass
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("counters", "drops", "fails"),
+    [("at-end", [5], False), ("at-end", [5, 5], True), ("USR1", [5], True), ("USR1", [0], False)],
+)
+def test_what_a_reader_lost_before_it_was_asked_is_nothing_against_what_it_is_asked(
+    counters: str, drops: list[int], fails: bool
+) -> None:
+    """One that counts at its end alone counts all its life: the next one has a new count."""
+    survives = Guest(counters=counters, drops=drops).survivor()
+    with pytest.raises(AssertionError, match="dropped") if fails else nullcontext(), survives():
+        pass
 
 
 def test_a_seed_is_told_with_a_failure_and_with_a_lost_machine() -> None:
