@@ -215,7 +215,7 @@ def test_a_complaint_of_the_kernels_is_a_gap_only_where_the_gap_names_it(
     assert results(pytester) == {THIS: verdict}
 
 
-@pytest.mark.parametrize(("splat", "verdict"), [("poll_fds", "gap"), ("other_call", "lost")])
+@pytest.mark.parametrize(("splat", "verdict"), [("poll_fds", "gap"), ("other_call", "lost"), ("[scap]", "lost")])
 def test_a_machine_that_died_without_a_word_is_a_gap_where_it_was_in_what_the_gap_names(
     run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, monkeypatch: pytest.MonkeyPatch, splat: str, verdict: str
 ) -> None:
