@@ -127,8 +127,8 @@ static int prepare(void)
 }
 
 /*
- * A child in the group. Born there where the kernel can (5.7): to move it takes
- * many times as long as a round of few calls. Below 0 the lab's own failure.
+ * A child in the group. Born there where the kernel can (5.7): a fuzz whose
+ * processes were all moved there was slow. Below 0 the lab's own failure.
  */
 static pid_t fork_into(const char *group)
 {
