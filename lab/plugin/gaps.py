@@ -66,11 +66,12 @@ def _is_it(gap: Gap, state: Scenario, error: BaseException | None) -> bool:
 def _died_of(splat: str, machine: Machine) -> bool:
     """Whether a lost machine is one of that complaint: its first, because a kernel goes on after an oops, or does not,
     by chance. Where memory was written over, anybody may complain first, or nobody: then the gap must name a function,
-    which a later complaint or a CPU of the dead machine was in. A module's name is left in many a stack."""
-    found = ["\n".join(one.lines) for one in KernelLog(machine).on_console()]
-    if found and splat in found[0]:
+    which the console's last words or a CPU of the dead machine have. A module's name is left in many a stack."""
+    found = KernelLog(machine).on_console()
+    if found and splat in "\n".join(found[0].lines):
         return True
-    told = "\n".join(found) if found else "" if machine.alive() else stacks(machine)
+    # The whole of it: a trace of a stack that overflowed is longer than what is kept of a complaint.
+    told = machine.console.read().decode(errors="replace") if found else "" if machine.alive() else stacks(machine)
     return re.search(rf"\b{re.escape(splat)}[\w.]*\+0x", told) is not None
 
 
