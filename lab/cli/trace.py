@@ -84,6 +84,8 @@ def trace(settings: Settings, /, name: str, wanted: Wanted, program: str, second
         demand_arch(wanted.cell(settings).arch)
     with _target(settings, wanted, asked) as target, _traced(settings, target, asked) as live:
         _go(target, live, asked)
+    if live.names:
+        notice("tasks that the trace does not name: " + ", ".join(f"{pid} is {of}" for pid, of in live.names.items()))
     if live.lost:
         notice(f"{live.lost} entries found no room in the guest's buffer: trace less at once")
 

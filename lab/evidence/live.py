@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lab.errors import LabError, MachineLostError, RequestError
 from lab.evidence.ftrace import PLACE, Ftrace, Guest, ending
+from lab.evidence.tasknames import Nameless, read_saved
 from lab.machines.result import Sink
 
 LONGEST = 3600.0  # seconds on hardware
@@ -79,7 +80,10 @@ class Wish:
 
 
 class Live:
-    """A trace under way, its lines going to a sink; `lost` entries found no room, known at its end."""
+    """A trace under way, its lines going to a sink.
+
+    Known at its end: `lost` entries found no room, `names` are those of tasks that some line does not name, by pid.
+    """
 
     def __init__(self, guest: Guest, argv: Sequence[str], sink: Sink, seconds: float, *, ready: bytes) -> None:
         """Start it: `argv` in the guest prints the lines for at most `seconds` on hardware.
@@ -87,12 +91,15 @@ class Live:
         It traces when it has said a line that begins with `ready`, on either stream, which is not handed on.
         """
         self.lost = 0
+        self.names: dict[int, str] = {}
+        self.nameless = Nameless()
         self.status: int | None = None
         self._guest = guest
         self._argv = argv
         self._seconds = seconds
         self._ready = threading.Event()
-        self._lines = Lines(sink, ready, self._ready.set)
+        self._sink = sink
+        self._lines = Lines(self._hand_on, ready, self._ready.set)
         self._words = Lines(self._hear, ready, self._ready.set)
         self._said = b""
         self._fault: BaseException | None = None
@@ -139,6 +146,10 @@ class Live:
             self._words.end()
             self._ended.set()
             self._ready.set()
+
+    def _hand_on(self, lines: bytes) -> None:
+        self.nameless.take(lines)
+        self._sink(lines)
 
     def _hear(self, data: bytes) -> None:
         self._said = (self._said + data)[-_MAX_LINE:]
@@ -206,10 +217,11 @@ def following(guest: Guest, wish: Wish, sink: Sink) -> Iterator[Live]:
         # A guest that died has nothing to be switched off.
         with contextlib.suppress(MachineLostError):
             guest.run(["sh", "-c", _STOP, "sh", pid, place, drain], check=False, deadline=_DRAIN_DEADLINE)
+            saved = guest.run(["cat", f"{PLACE}/saved_cmdlines"], check=False).text
             lost = _end(ftrace, wish)
             if live is not None:
                 live.finish(_DRAIN_DEADLINE)
-                live.lost = lost
+                live.lost, live.names = lost, read_saved(saved, live.nameless.pids)
 
 
 def _begin(guest: Guest, ftrace: Ftrace, wish: Wish) -> None:

@@ -24,6 +24,7 @@ class Guest:
     ) -> None:
         self.said, self.printed, self.status, self.tracer = said, printed, status, tracer
         self.looks = b"x86_64\n6.12\nbtf\n1\n/usr/bin/bpftrace\n"
+        self.saved = b""
         self.lost: Exception | None = None
         self.scripts: list[str] = []
 
@@ -38,7 +39,7 @@ class Guest:
         stderr: Sink | None = None,
     ) -> Result:
         del check, deadline, stdin
-        script = argv[2]
+        script = argv[-1] if argv[0] == "cat" else argv[2]
         self.scripts.append(script)
         if stdout is not None and stderr is not None:
             if self.lost:
@@ -48,6 +49,8 @@ class Guest:
             return Result(tuple(argv), self.status, b"", b"")
         if "current_tracer)" in script:
             return Result(tuple(argv), self.tracer, b"", b"")
+        if "saved_cmdlines" in script:
+            return Result(tuple(argv), 0, self.saved, b"")
         if "uname -m" in script:
             return Result(tuple(argv), 0, self.looks, b"")
         return Result(tuple(argv), 0, b"3 4 \n", b"")
@@ -91,6 +94,16 @@ def test_a_trace_is_switched_off_and_its_losses_are_told() -> None:
     assert live.lost == 7
     assert any("trace_marker" in script for script in guest.scripts)
     assert "rmdir" in guest.scripts[-1]
+
+
+def test_tasks_that_lines_do_not_name_are_named_at_the_end() -> None:
+    guest = Guest(
+        printed=b" 1.2 |   0)   <...>-191    | x();\n 1.3 |   0)   <...>-7    | x();\n 1.4 |   1)   sh-5 | x();\n"
+    )
+    guest.saved = b"191 cat\n5 sh\n7 <...>\n8 two words\nno line\n"
+    with following(guest, Wish(functions=("x",)), lambda _: None) as live:
+        assert live.wait(LONG)
+    assert live.names == {191: "cat"}
 
 
 def test_a_trace_is_switched_off_when_its_block_fails() -> None:

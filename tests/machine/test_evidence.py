@@ -7,9 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,9 +18,7 @@ from lab.evidence.bpf import Entry
 from lab.evidence.bpftool import Bpftool
 from lab.evidence.ftrace import Ftrace
 from lab.machines.fork import Fork
-from lab.machines.machine import Machine
-from lab.matrix.forks import Forks
-from lab.matrix.provision import Lab, Prepared
+from lab.matrix.provision import Lab
 from tests.support.runs import ROOT, Place, until
 
 LEAVES = ROOT / "tests" / "support" / "programs" / "leaves_bpf.c"
@@ -61,21 +57,6 @@ def test_all_fixtures(machine, driver, printk, bpftool, ftrace):
     assert printk.splats(since=mark) == []
     assert "W" not in printk.taint()
 """
-
-
-@pytest.fixture(scope="module")
-def forks(lab: Lab) -> Forks:
-    return Forks(lab)
-
-
-@pytest.fixture
-def fork(forks: Forks, bare: Prepared) -> Iterator[Fork]:
-    with ExitStack() as stack:
-
-        def made(machine: Machine) -> None:
-            stack.callback(machine.end)
-
-        yield forks.start(bare, "test of evidence", made)
 
 
 def lab_command(fork: Fork, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

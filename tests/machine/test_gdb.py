@@ -27,11 +27,6 @@ OTHERS = ("arm64", "riscv64")
 Start = Callable[[Prepared], Machine]
 
 
-@pytest.fixture(scope="module")
-def forks(lab: Lab) -> Forks:
-    return Forks(lab)
-
-
 @pytest.fixture
 def start(forks: Forks) -> Iterator[Start]:
     with ExitStack() as stack:

@@ -26,6 +26,7 @@ def without(kernel: Kernel, module: str, folder: Path) -> Kernel:
     return dataclasses.replace(kernel, modules=folder / "modules", key=f"{kernel.key}-without-{module}")
 
 
+@pytest.mark.slow
 def test_without_overlayfs_the_root_is_copied_into_memory_and_can_be_written(
     lab: Lab, bare: Prepared, tmp_path: Path
 ) -> None:

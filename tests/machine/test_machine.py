@@ -10,87 +10,87 @@ import pytest
 
 from lab.errors import CommandTimeoutError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
+from lab.machines.fork import Fork
 from lab.machines.machine import Machine
 from lab.machines.record import living, start_time
 from lab.matrix.provision import Lab, Prepared
 
 
-def test_a_guest_runs_the_kernel_that_was_asked_for(machine: Machine, bare: Prepared) -> None:
-    assert machine.run(["uname", "-r"]).text.strip() == bare.kernel.release
+def test_a_guest_runs_the_kernel_that_was_asked_for(booted: Machine, bare: Prepared) -> None:
+    assert booted.run(["uname", "-r"]).text.strip() == bare.kernel.release
 
 
-def test_a_command_has_its_arguments_output_and_status(machine: Machine) -> None:
-    result = machine.run(["sh", "-c", 'printf %s "$1"; echo oops >&2; exit 7', "sh", "a 'b\" $c"], check=False)
+def test_a_command_has_its_arguments_output_and_status(fork: Fork) -> None:
+    result = fork.run(["sh", "-c", 'printf %s "$1"; echo oops >&2; exit 7', "sh", "a 'b\" $c"], check=False)
     assert (result.stdout, result.stderr, result.status) == (b"a 'b\" $c", b"oops\n", 7)
 
 
-def test_a_failing_command_says_what_it_printed(machine: Machine) -> None:
+def test_a_failing_command_says_what_it_printed(fork: Fork) -> None:
     with pytest.raises(AssertionError, match="no-such-file"):
-        machine.run(["cat", "/no-such-file"])
+        fork.run(["cat", "/no-such-file"])
 
 
-def test_large_input_arrives_whole(machine: Machine) -> None:
+def test_large_input_arrives_whole(fork: Fork) -> None:
     data = bytes(range(256)) * 2048
-    machine.write("/work/large", data)
-    assert machine.run(["cat", "/work/large"]).stdout == data
+    fork.write("/work/large", data)
+    assert fork.run(["cat", "/work/large"]).stdout == data
 
 
-def test_a_program_may_answer_while_it_is_still_being_fed(machine: Machine) -> None:
+def test_a_program_may_answer_while_it_is_still_being_fed(fork: Fork) -> None:
     data = bytes(range(256)) * (3 << 12)
-    assert machine.run(["cat"], stdin=data).stdout == data
+    assert fork.run(["cat"], stdin=data).stdout == data
 
 
-def test_a_program_that_reads_late_gets_all_of_its_input(machine: Machine) -> None:
+def test_a_program_that_reads_late_gets_all_of_its_input(fork: Fork) -> None:
     data = bytes(range(256)) * (3 << 12)
-    assert machine.run(["sh", "-c", "sleep 1; cat"], stdin=data).stdout == data
+    assert fork.run(["sh", "-c", "sleep 1; cat"], stdin=data).stdout == data
 
 
-def test_the_root_is_disposable_and_work_is_no_overlay(machine: Machine) -> None:
-    machine.run(["touch", "/etc/written"])
-    assert machine.run(["stat", "-f", "-c", "%T", "/work"]).text.strip() == "tmpfs"
+def test_the_root_is_disposable_and_work_is_no_overlay(fork: Fork) -> None:
+    fork.run(["touch", "/etc/written"])
+    assert fork.run(["stat", "-f", "-c", "%T", "/work"]).text.strip() == "tmpfs"
 
 
-def test_nothing_leaves_the_guest(machine: Machine) -> None:
-    route = machine.run(["busybox", "timeout", "3", "busybox", "nc", "-w", "2", "10.0.2.2", "22"], check=False)
+def test_nothing_leaves_the_guest(fork: Fork) -> None:
+    route = fork.run(["busybox", "timeout", "3", "busybox", "nc", "-w", "2", "10.0.2.2", "22"], check=False)
     assert route.status != 0
 
 
-def test_the_console_is_recorded_from_the_first_line(machine: Machine) -> None:
-    assert b"Linux version" in machine.console.read()
-    first = machine.console.file.read_bytes().splitlines()[0]
+def test_the_console_is_recorded_from_the_first_line(booted: Machine) -> None:
+    assert b"Linux version" in booted.console.read()
+    first = booted.console.file.read_bytes().splitlines()[0]
     assert first[:3].replace(b":", b"").isdigit(), "no host time before the line"
 
 
-def test_a_command_that_hangs_is_told_from_a_guest_that_hangs(machine: Machine) -> None:
+def test_a_command_that_hangs_is_told_from_a_guest_that_hangs(fork: Fork) -> None:
     with pytest.raises(CommandTimeoutError, match="sleep 1000"):
-        machine.run(["sleep", "1000"], deadline=0.2)
-    assert machine.run(["echo", "alive"]).text == "alive\n"
-    machine.monitor.execute("stop")
+        fork.run(["sleep", "1000"], deadline=0.2)
+    assert fork.run(["echo", "alive"]).text == "alive\n"
+    fork.monitor.execute("stop")
     with pytest.raises(MachineLostError, match="hangs"):
-        machine.run(["true"], deadline=0.2)
+        fork.run(["true"], deadline=0.2)
 
 
-def test_a_panic_is_a_lost_machine_that_can_still_be_looked_at(machine: Machine) -> None:
+def test_a_panic_is_a_lost_machine_that_can_still_be_looked_at(booted: Machine) -> None:
     with pytest.raises(MachineLostError, match="sysrq triggered crash"):
-        machine.run(["sh", "-c", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger"])
-    assert not machine.alive()
-    assert "RIP" in machine.registers()
+        booted.run(["sh", "-c", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger"])
+    assert not booted.alive()
+    assert "RIP" in booted.registers()
 
 
-def test_a_killed_qemu_is_a_lost_machine(machine: Machine, lab: Lab) -> None:
-    record = next(record for record in living(lab.settings.run_dir) if record.name == machine.folder.name)
-    machine.monitor.execute("human-monitor-command", {"command-line": "info status"})
+def test_a_killed_qemu_is_a_lost_machine(fork: Fork, lab: Lab) -> None:
+    record = next(record for record in living(lab.settings.run_dir) if record.name == fork.folder.name)
+    fork.monitor.execute("human-monitor-command", {"command-line": "info status"})
     os.kill(record.pid, 9)
     with pytest.raises(MachineLostError):
-        machine.run(["true"])
+        fork.run(["true"])
 
 
-def test_an_ended_machine_leaves_nothing(lab: Lab, bare: Prepared) -> None:
-    with lab.machine(bare, "test") as machine:
-        machine.start()
-        record = next(record for record in living(lab.settings.run_dir) if record.name == machine.folder.name)
+def test_an_ended_machine_leaves_nothing(fork: Fork, lab: Lab) -> None:
+    record = next(record for record in living(lab.settings.run_dir) if record.name == fork.folder.name)
+    fork.end()
     assert start_time(record.pid) == 0
-    assert not machine.folder.path.exists()
+    assert not fork.folder.path.exists()
 
 
 def test_a_panic_on_boot_is_a_lost_machine_with_its_last_words(lab: Lab, bare: Prepared) -> None:

@@ -55,11 +55,6 @@ def misbehaving(lab: Lab, request: pytest.FixtureRequest) -> Prepared:
     return lab.prepare(Cell(lab.settings.kernel, arches.find(request.param), DRIVER))
 
 
-@pytest.fixture(scope="module")
-def forks(lab: Lab) -> Forks:
-    return Forks(lab)
-
-
 @pytest.fixture
 def fork(forks: Forks, misbehaving: Prepared) -> Iterator[Fork]:
     with ExitStack() as stack:
