@@ -10,6 +10,8 @@ import pytest
 
 from lab.drivers.deploy import Deployment
 from lab.drivers.event import Event, Value
+from lab.evidence.bpf import Entry
+from lab.evidence.bpftool import Bpftool
 from lab.evidence.kernellog import KernelLog
 from lab.evidence.splats import find_splats
 from lab.matrix.provision import Lab
@@ -150,6 +152,33 @@ def test_a_process_is_told_with_who_it_is_and_where(guests: Guests, mode: str) -
     forked = seen.one(type="procfork", pid=pid, parent="tap_process", **who)
     seen.one(type="procexit", pid=forked["task_pid"], ppid=pid, status=6 << 8, parent="tap_process", **who)
     seen.one(type="procexit", pid=pid, status=0, **who)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["bpf", "modern-bpf"])
+def test_nothing_is_kept_of_processes_that_ended_while_it_was_being_attached(guests: Guests, mode: str) -> None:
+    """It would be told of whoever got the address of one of them."""
+    deployment = guests(f"tap:{mode}")
+    quiet = kept_after(deployment, "true")
+    busy = [kept_after(deployment, "until [ -e /work/enough ]; do cat /etc/hostname; done") for _ in range(3)]
+    assert busy == [quiet] * 3
+
+
+def kept_after(deployment: Deployment, meanwhile: str) -> int:
+    """Of how many tasks a call is kept after it was attached while others came and went."""
+    machine = deployment.machine
+    machine.run(["rm", "-f", "/work/enough", "/work/over"])
+    machine.run(["setsid", "-f", "sh", "-c", f"({meanwhile}) >/dev/null 2>&1; touch /work/over"])
+    deployment.unload()
+    deployment.load()
+    machine.run(["touch", "/work/enough"])
+    machine.run(["sh", "-c", "until [ -e /work/over ]; do sleep 0.1; done"])
+    return len(kept_tasks(deployment))
+
+
+def kept_tasks(deployment: Deployment) -> list[Entry]:
+    bpftool = Bpftool(deployment.machine)
+    return [entry for found in bpftool.maps() if found.name == "tap_tasks" for entry in bpftool.entries(found)]
 
 
 @pytest.mark.parametrize("mode", MODES)

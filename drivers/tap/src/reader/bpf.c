@@ -241,14 +241,21 @@ static struct bpf_link *attach_one(struct bpf_program *program)
 	return link;
 }
 
-static int attach(struct bpf *bpf)
+static bool is_entry(const struct bpf_program *program)
+{
+	return strstr(bpf_program__section_name(program), "sys_enter");
+}
+
+/* The programs at the entry of calls, or all others. */
+static int attach_some(struct bpf *bpf, bool entries)
 {
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, bpf->object) {
 		struct bpf_link *link;
 
-		if (!bpf_program__autoload(program) || is(program, TAIL_PREFIX))
+		if (!bpf_program__autoload(program) || is(program, TAIL_PREFIX) ||
+		    is_entry(program) != entries)
 			continue;
 		if (bpf->linked == sizeof(bpf->links) / sizeof(*bpf->links))
 			return -E2BIG;
@@ -258,6 +265,18 @@ static int attach(struct bpf *bpf)
 		bpf->links[bpf->linked++] = link;
 	}
 	return 0;
+}
+
+/*
+ * Entries last: what is kept of a call is given back at its exit, or at the end
+ * of its task, and one that comes to either before that is looked at leaves it
+ * behind for whoever gets its address.
+ */
+static int attach(struct bpf *bpf)
+{
+	int error = attach_some(bpf, false);
+
+	return error ? error : attach_some(bpf, true);
 }
 
 static int buffers(struct bpf *bpf)

@@ -100,9 +100,8 @@ static __always_inline struct tap_slot *tap_find(void)
 	return number ? bpf_map_lookup_elem(&tap_slots, number) : 0;
 }
 
-static __always_inline void tap_drop_slot(void)
+static __always_inline void tap_drop_slot_of(__u64 task)
 {
-	__u64 task = bpf_get_current_task();
 	__u32 *known = bpf_map_lookup_elem(&tap_tasks, &task);
 	__u32 number;
 
@@ -111,6 +110,11 @@ static __always_inline void tap_drop_slot(void)
 	number = *known;
 	bpf_map_delete_elem(&tap_tasks, &task);
 	bpf_map_push_elem(&tap_free, &number, BPF_ANY);
+}
+
+static __always_inline void tap_drop_slot(void)
+{
+	tap_drop_slot_of(bpf_get_current_task());
 }
 
 /* A slot that is nobody's: its number goes back with bpf_map_push_elem. */

@@ -108,6 +108,9 @@ static __always_inline void tap_task(void *ctx, __u8 kind,
 	struct tap_task_event all = {};
 	__s32 status = 0;
 
+	/* It may lie where one lay whose end was not seen. */
+	if (kind == TAP_FORK)
+		tap_drop_slot_of((__u64)about);
 	if (tap_is_reader())
 		return;
 	tap_describe(&all.event, kind);

@@ -74,11 +74,12 @@ static struct {
 	struct tracepoint *tracepoint;
 	bool registered;
 } points[] = {
-	{ "sys_enter", on_sys_enter },
 	{ "sys_exit", on_sys_exit },
 	{ "sched_process_exec", on_exec },
 	{ "sched_process_fork", on_fork },
 	{ "sched_process_exit", on_exit },
+	/* The last: a slot that is taken is given back by those above. */
+	{ "sys_enter", on_sys_enter },
 };
 
 static void find_point(struct tracepoint *tracepoint, void *data)
