@@ -85,6 +85,8 @@ class Deployment:
         """`shift` (nanoseconds) is how far the guest's clock was moved since its running consumer was started."""
         self.machine = machine
         self.build = build
+        # The sentinels that were made here. A guest's programs can open any path, and hide behind none of these.
+        self.prefixes: set[str] = set()
         self._consuming = consuming
         self._shift = shift
 
@@ -197,6 +199,7 @@ class Deployment:
 
     def emit_sentinels(self, prefix: str) -> list[int]:
         """Make one event on every CPU that asks for PREFIX/CPU; returns the CPUs."""
+        self.prefixes.add(prefix)
         done = self.machine.run([f"{_BIN}/{_SENTINEL}", prefix])
         return [int(word) for word in done.stdout.split()]
 

@@ -101,15 +101,18 @@ class Stream:
     def _note(self, event: Event) -> None:
         consumer = self.deployment.consumer
         path = event.params.get(consumer.sentinel_param)
-        if event.type not in consumer.sentinel or not isinstance(path, bytes) or not path.startswith(b"/lab-"):
+        if event.type not in consumer.sentinel or not isinstance(path, bytes):
             return
-        prefix, _, word = path.rpartition(b"/")
+        head, _, word = path.rpartition(b"/")
+        prefix = head.decode(errors="replace")
+        if prefix not in self.deployment.prefixes:
+            return
         # A driver that does not tell CPUs has one order for all.
         cpu = event.cpu if self.order == "cpu" else _number(word)
         # Made on one CPU and reported from another: order would prove nothing, so it does not count.
         if word == b"%d" % cpu:
             # The last of several with the same name: events before it may still have been on their way.
-            self.marks[prefix.decode(errors="replace"), cpu] = len(self.events)
+            self.marks[prefix, cpu] = len(self.events)
             self.own.add(event.pid)
 
 

@@ -76,6 +76,7 @@ class Guest(Deployment):
         return self.fault
 
     def emit_sentinels(self, prefix: str) -> list[int]:
+        self.prefixes.add(prefix)
         self.print(b"".join(self.mark(prefix, cpu) for cpu in CPUS))
         return CPUS
 
@@ -112,6 +113,13 @@ def test_the_labs_own_marks_are_no_events(guest: Guest) -> None:
     with Events(guest).capture() as seen:
         guest.print(opened("/etc/ld.so.cache", pid=LAB))
     assert seen.events == ()
+
+
+def test_a_program_that_opens_what_looks_like_a_mark_is_seen(guest: Guest) -> None:
+    """A process that made a mark is left out with all that it does: nobody else may be taken for one."""
+    with Events(guest).capture() as seen:
+        guest.print(opened("/lab-c6d71f5b-first/0", pid=11) + opened("/one", pid=11))
+    assert names(seen.events) == [b"/lab-c6d71f5b-first/0", b"/one"]
 
 
 def test_an_event_of_one_cpu_that_comes_behind_anothers_mark_is_kept(guest: Guest) -> None:
