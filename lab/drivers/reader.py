@@ -1,10 +1,11 @@
-"""A driver's own C program for the guest: built static, for its architecture."""
+"""A driver's own program for the guest, in C or C++: built for its architecture."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lab.arches import Arch, host
@@ -21,6 +22,7 @@ from lab.store import Store, content_digest, key_of
 _DEADLINE = 300.0
 _SYSROOT = "/sysroot"
 _MADE = ".program"
+_COMPILERS: Mapping[str, str] = MappingProxyType({"c": "gcc", "c++": "g++"})
 
 
 def build_reader(
@@ -34,8 +36,9 @@ def build_reader(
 ) -> Path:
     """The program, from the store when nothing that goes into it changed; BuildError quotes the first error."""
     folder = driver.folder / program.folder
-    compiler = (arch.cross_package("gcc"),) if arch != host() else ("gcc",)
-    builder = builder_root("programs", store, settings, notice, extra=compiler)
+    compiler = _COMPILERS[program.language]
+    package = arch.cross_package(compiler) if arch != host() else compiler
+    builder = builder_root("programs", store, settings, notice, extra=(package,))
     target = sysroot(arch, program.packages, store, settings, notice)
     words = _words(driver, program, arch)
     inputs = {
@@ -69,10 +72,11 @@ def build_reader(
 def _words(driver: DriverMode, program: Program, arch: Arch) -> list[str]:
     """The compiler's command line, in the folder of the program."""
     return [
-        f"{arch.prefix if arch != host() else ''}gcc",
+        f"{arch.prefix if arch != host() else ''}{_COMPILERS[program.language]}",
         f"--sysroot={_SYSROOT}",
-        *FLAGS,
+        *(flag for flag in FLAGS if program.static or flag != "-static"),
         *(f"-I{path}" for path in (".", *program.include)),
+        *(word for path in program.headers for word in ("-isystem", f"={path}")),
         *("-o", _MADE),
         *_sources(driver, program),
         *(f"-l{name}" for name in program.libraries),

@@ -39,10 +39,11 @@ class Source(BaseModel):
 
 
 class Program(BaseModel):
-    """A C program of the driver's that the lab builds, static, for the guest's architecture.
+    """A program of the driver's that the lab builds for the guest's architecture, in C or (*.cpp) in C++.
 
     `sources` (globs) and `include` are below `folder`; `packages` are what it is compiled and linked against, of the
-    guest's architecture, `libraries` the linker's words for them, in order.
+    guest's architecture, `headers` folders of theirs, `libraries` the linker's words for them, in order. It is static,
+    or else the consumer's packages bring the libraries.
     """
 
     model_config = _STRICT
@@ -52,6 +53,13 @@ class Program(BaseModel):
     include: tuple[str, ...] = ()
     libraries: tuple[Name, ...] = ()
     packages: tuple[str, ...] = ()
+    headers: tuple[str, ...] = Field((), description="/usr/include/x, of the packages")
+    static: bool = True
+
+    @property
+    def language(self) -> str:
+        """c or c++."""
+        return "c++" if any(pattern.endswith(".cpp") for pattern in self.sources) else "c"
 
 
 class Consumer(BaseModel):

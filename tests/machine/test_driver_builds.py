@@ -70,6 +70,18 @@ def test_a_co_re_object_and_a_static_reader_are_built_for_each_architecture(lab:
     assert b"/lib/ld-linux" not in built.files["program"].read_bytes(), "it is static"
 
 
+@pytest.mark.slow
+def test_a_program_in_c_plus_plus_may_be_linked_to_the_guests_own_libraries(lab: Lab, tiny: Path) -> None:
+    text = tiny.read_text().replace("reader/*.c", "reader/*.cpp").replace('libraries = ["z"]', "static = false")
+    tiny.write_text(text.replace('"libbpf-dev",', '"libstdc++-14-dev",'))
+    (tiny.parent / "src" / "reader" / "main.cpp").write_text('#include <iostream>\nint main() { std::cout << "me"; }\n')
+    kernel = lab.kernels.resolve("6.12", arches.AMD64).fetch()
+    built = build_driver(find_driver(f"{tiny}:core"), kernel, lab.store, lab.settings, lab.notice)
+    program = built.files["program"].read_bytes()
+    assert b"libstdc++.so.6" in program
+    assert b"/lib64/ld-linux" in program
+
+
 def test_an_option_reaches_the_compiler_whose_error_is_told(lab: Lab, tiny: Path) -> None:
     kernel = lab.kernels.resolve("6.12", arches.AMD64).fetch()
     with pytest.raises(BuildError, match=r"tiny\+wrong:core does not build for .*built wrong"):
