@@ -56,6 +56,7 @@ _WITH_MODE = frozenset({
 })  # fmt: skip
 # Whose mode sysdig prints so.
 _HEXADECIMAL = frozenset({"mkdir", "mkdirat"})
+_AT_FDCWD = -100
 _REQUESTS = {"PTRACE_TRACEME": 0, "PTRACE_PEEKTEXT": 1, "PTRACE_PEEKDATA": 2, "PTRACE_PEEKUSR": 3, "PTRACE_POKETEXT": 4,
     "PTRACE_POKEDATA": 5, "PTRACE_POKEUSR": 6, "PTRACE_CONT": 7, "PTRACE_KILL": 8, "PTRACE_SINGLESTEP": 9,
     "PTRACE_ATTACH": 16, "PTRACE_DETACH": 17}  # fmt: skip
@@ -153,6 +154,9 @@ def _put_raw(params: dict[str, Value], kind: str, fields: dict[str, Any]) -> Non
         value = fields.get(f"evt.rawarg.{name}")
         if value is not None and (name != "pid" or kind in _TARGETED) and (name != "fd" or kind not in _ACCEPTS):
             params[_RAW_RENAMED.get(name, name)] = int(value)
+    # All that 2022's sysdig tells of it: of a number it stops.
+    if fields.get("evt.arg.dirfd") == "AT_FDCWD":
+        params.setdefault("dirfd", _AT_FDCWD)
     # Other calls have a mode that is none of a file's, and a decimal number.
     if kind in _WITH_MODE and (mode := fields.get("evt.arg.mode")) is not None:
         params["mode"] = int(str(mode), 16) if kind in _HEXADECIMAL else _mode(str(mode))

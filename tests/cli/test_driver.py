@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lab.cli.main import main
+from lab.drivers.manifest import DRIVERS as OWN
 from lab.errors import ExitCode
 from tests.support.runs import DRIVERS
 
@@ -29,10 +31,16 @@ def test_every_mode_of_the_labs_drivers_is_listed_with_its_versions_and_kernels(
     assert "a program is given" in rows["falco:modern-bpf"]
 
 
-def test_show_tells_which_versions_events_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    said = say(capsys, "show", "falco")
+def test_show_tells_which_versions_events_can_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    shutil.copytree(OWN / "falco", tmp_path, dirs_exist_ok=True)
+    manifest = tmp_path / "driver.toml"
+    older = manifest.read_text().replace('provides = { api = "8.0.3"', 'provides = { api = "8.0.1"')
+    manifest.write_text(older)
+    said = say(capsys, "show", str(manifest))
     assert re.search(r"version: +0\.23\.2 \(default\): its events are read", said)
-    assert re.search(r"version: +0\.20\.0: falco 0\.20\.0 has \w+ version \S+, .* needs \S+: its events cannot", said)
+    assert re.search(
+        r"version: +0\.20\.0: falco 0\.20\.0 has api version 8\.0\.1, .* needs 8\.0\.3: its events cannot", said
+    )
 
 
 def test_show_of_one_mode_tells_of_that_mode(capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,8 @@ def test_what_libsinsp_takes_an_opened_file_for_is_beside_the_name_that_the_driv
          {"socktype": 1, "domain": 2, "protocol": 6}),
         ("kill", {"evt.arg.sig": "99"}, {"sig": 99}),
         ("openat", {"evt.arg.mode": "0640"}, {"mode": 0o640}),
+        ("openat", {"evt.rawarg.dirfd": None, "evt.arg.dirfd": "AT_FDCWD"}, {"dirfd": -100}),
+        ("openat", {"evt.rawarg.dirfd": 3, "evt.arg.dirfd": "AT_FDCWD"}, {"dirfd": 3}),
         ("mkdir", {"evt.arg.mode": "1A0"}, {"mode": 0o640}),
         ("fchmod", {"evt.arg.mode": "S_IRGRP|S_IWUSR|S_IRUSR"}, {"mode": 0o640}),
         ("another", {"evt.arg.mode": "9"}, {}),
