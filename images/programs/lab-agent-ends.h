@@ -62,8 +62,10 @@ static void finish(struct command *command)
 	};
 	int status = 0;
 
-	if (room() < sizeof(failure))
+	if (room() < sizeof(failure)) {
+		unsaid = 1;
 		return;
+	}
 	if (command->pid > 0 && waitpid(command->pid, &status, 0) < 0)
 		die_of_errno("waitpid");
 	command->used = 0;

@@ -82,12 +82,16 @@ static void serve(struct command *command, const struct pollfd fds[4])
 		read_output(command, 1);
 }
 
-static void run_for_ever(void)
+/*
+ * Say all that there is to say. What had no room has some when the frame has
+ * gone, and nothing else may happen by which we would come back to it.
+ */
+static void say_all(void)
 {
-	static struct pollfd fds[1 + 4 * COMMANDS];
-	int index, turn = 0;
+	int index;
 
-	for (;;) {
+	do {
+		unsaid = 0;
 		if (greet)
 			say_hello();
 		else
@@ -96,6 +100,16 @@ static void run_for_ever(void)
 			if (commands[index].used)
 				settle(&commands[index]);
 		flush_output();
+	} while (unsaid && output_size == 0);
+}
+
+static void run_for_ever(void)
+{
+	static struct pollfd fds[1 + 4 * COMMANDS];
+	int index, turn = 0;
+
+	for (;;) {
+		say_all();
 		wait_for_work(fds);
 		if (child_ended) {
 			child_ended = 0;

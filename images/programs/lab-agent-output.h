@@ -15,6 +15,7 @@
 static int port;
 static unsigned char output[FRAME_MAX];
 static size_t output_size;
+static int unsaid;	/* there was something to say and no room for it */
 
 /* Room for the bytes of one more frame. */
 static size_t room(void)
@@ -39,8 +40,10 @@ static void put_header(enum kind kind, uint16_t number, size_t length)
 /* Put a small frame behind what is to be sent; 0 when it has to wait. */
 static int say(enum kind kind, uint16_t number, const void *data, size_t length)
 {
-	if (room() < length)
+	if (room() < length) {
+		unsaid = 1;
 		return 0;
+	}
 	memcpy(output + output_size + sizeof(struct header), data, length);
 	put_header(kind, number, length);
 	return 1;

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import struct
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -283,6 +286,62 @@ def test_a_host_that_does_not_read_does_not_stop_the_agent_from_reading(host: Ho
         if kind == Kind.EXIT and number == 9:
             break
     assert seen <= 4 * OUTPUT_WINDOW
+
+
+def test_what_had_no_room_is_said_when_the_frame_has_gone(host: Host) -> None:
+    """Nothing else happens then by which the agent would come back to it: the windows are used up, to the byte."""
+    silent = encode_run(9, ["sh", "-c", "exec cat >/dev/null 2>&1"], LOGIN)
+    host.side.sendall(greeted(host) + silent + encode_run(1, ["yes"], LOGIN))
+    cat, flood = 0, 0
+    while cat == 0 or flood < OUTPUT_WINDOW - FRAME_COST:
+        kind, number, payload = frame(host)
+        flood += FRAME_COST + len(payload) if kind == Kind.STDOUT else 0
+        cat = struct.unpack("<I", payload)[0] if (kind, number) == (Kind.STARTED, 9) else cat
+    # Each time a whole frame, until the port takes no more: then as much as fills the agent's own.
+    whole, given = FRAME_COST + MAX_PAYLOAD, OUTPUT_WINDOW - flood
+    while given - queued(host) <= 2 * FRAME_COST:
+        host.side.sendall(encode_number(Kind.TAKEN, 1, whole))
+        given += whole
+        rest(host)
+    host.side.sendall(encode_number(Kind.TAKEN, 1, max(1, whole - (given - queued(host)))))
+    rest(host)
+    host.side.sendall(encode(Kind.STDIN_END, 9))
+    wait.until(lambda: wait.gone(cat), "the end of cat")
+    rest(host)
+    host.side.settimeout(10)
+    while frame(host)[:2] != (Kind.EXIT, 9):
+        pass
+
+
+def rest(host: Host) -> None:
+    """Wait until the agent waits, and has read what it was sent; look by look, for the flood is not always there."""
+    looks = [False] * 20
+
+    def resting() -> bool:
+        looks[:] = [*looks[1:], idle(host)]
+        return all(looks)
+
+    wait.until(resting, "the agent's rest")
+
+
+def frame(host: Host) -> tuple[int, int, bytes]:
+    """The next frame of the agent's: its kind, its command's number and what is in it."""
+    length, kind, number = struct.unpack("<IHH", host.read(8))
+    return kind, number, host.read(length)
+
+
+def queued(host: Host) -> int:
+    """How many bytes of the agent's wait to be read."""
+    size = array.array("i", [0])
+    fcntl.ioctl(host.side, termios.FIONREAD, size)
+    return size[0]
+
+
+def idle(host: Host) -> bool:
+    left = array.array("i", [0])
+    fcntl.ioctl(host.side, termios.TIOCOUTQ, left)
+    state = Path(f"/proc/{host.program.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return left[0] == 0 and state == "S"
 
 
 def test_an_agent_without_its_port_says_so(agent_program: Path) -> None:
