@@ -34,6 +34,8 @@ static void catch_signals()
 	struct sigaction action = {};
 
 	action.sa_handler = on_signal;
+	/* A line that is half written must not fail because somebody asks. */
+	action.sa_flags = SA_RESTART;
 	sigemptyset(&action.sa_mask);
 	for (int number : {SIGINT, SIGTERM, SIGUSR1})
 		sigaction(number, &action, nullptr);
