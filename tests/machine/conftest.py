@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -13,6 +12,7 @@ from lab.machines.machine import Machine
 from lab.matrix.cell import Cell
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
+from tests.support.forks import forked
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,12 +41,8 @@ def forks(lab: Lab) -> Forks:
 @pytest.fixture
 def fork(forks: Forks, bare: Prepared) -> Iterator[Fork]:
     """A running guest without a driver, of its own."""
-    with ExitStack() as stack:
-
-        def made(machine: Machine) -> None:
-            stack.callback(machine.end)
-
-        yield forks.start(bare, "test", made)
+    with forked(forks, bare) as machine:
+        yield machine
 
 
 @pytest.fixture

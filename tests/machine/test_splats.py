@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,10 @@ from lab.evidence.kernellog import KernelLog
 from lab.evidence.splats import Splat
 from lab.evidence.symbols import symbols_of
 from lab.machines.fork import Fork
-from lab.machines.machine import Machine
 from lab.matrix.cell import Cell
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
+from tests.support.forks import forked
 from tests.support.misbehaving import DEEDS, DRIVER, HANG, Deed
 from tests.support.runs import Place
 
@@ -57,12 +56,8 @@ def misbehaving(lab: Lab, request: pytest.FixtureRequest) -> Prepared:
 
 @pytest.fixture
 def fork(forks: Forks, misbehaving: Prepared) -> Iterator[Fork]:
-    with ExitStack() as stack:
-
-        def made(machine: Machine) -> None:
-            stack.callback(machine.end)
-
-        yield forks.start(misbehaving, "test", made)
+    with forked(forks, misbehaving) as machine:
+        yield machine
 
 
 def do(fork: Fork, deed: Deed) -> None:
