@@ -101,6 +101,7 @@ def test_the_kernels_own_btf_and_features_are_told(fork: Fork) -> None:
     assert bpftool.perf() == []
 
 
+@pytest.mark.slow
 def test_a_graph_has_the_calls_of_a_function_and_what_it_calls(fork: Fork) -> None:
     with Ftrace(fork).graph("vfs_read", depth=2) as graph:
         fork.run(["cat", "/etc/hostname"])

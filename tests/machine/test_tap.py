@@ -19,6 +19,8 @@ from tests.support import tap
 from tests.support.tap_guests import FLOOD, Guests, act, flood
 
 MODES = ("kmod", "bpf", "modern-bpf")
+# For make test one of the two that run programs in the kernel is enough: most of their source is shared (probes/bpf).
+EACH_MODE = ("kmod", pytest.param("bpf", marks=pytest.mark.slow), "modern-bpf")
 # What differs between two runs of the same thing.
 _CHANGES = {
     "entered", "task_pid", "task_tid", "envp", "parent_tid", "stack", "arg3", "arg4", "addr", "attr", "cl_args",
@@ -78,7 +80,7 @@ def test_all_modes_tell_the_same_of_the_same_actions(guests: Guests) -> None:
         assert other == first, f"{mode} tells otherwise"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_what_happened_is_what_is_told(guests: Guests, mode: str) -> None:
     family, seen = act(guests(f"tap:{mode}"), "tap_actions")
     mine = {"pid": family["pid"]}
@@ -103,7 +105,7 @@ def test_what_happened_is_what_is_told(guests: Guests, mode: str) -> None:
     seen.one(type="execve", pid=family["failed"], kernel_filename="/work/tap/no-program", result=-errno.ENOENT)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_a_name_that_is_not_in_memory_at_entry_is_flagged_and_known_all_the_same(guests: Guests, mode: str) -> None:
     family, seen = act(guests(f"tap:{mode}"), "tap_actions")
     cold = seen.one(pid=family["pid"], type="openat", kernel_name="/work/tap/cold")
@@ -111,14 +113,14 @@ def test_a_name_that_is_not_in_memory_at_entry_is_flagged_and_known_all_the_same
     assert (cold["name"], cold["name_exit"]) == (b"/work/tap/cold",) * 2
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_a_32_bit_call_is_known_by_its_own_number(guests: Guests, mode: str) -> None:
     made, seen = act(guests(f"tap:{mode}"), "tap_compat")
     opened = seen.one(type="openat", pid=made["pid"], name="/work/compat", result=-errno.ENOENT)
     assert (opened["abi"], opened["dirfd"], opened["kernel_name"]) == ("i386", -100, b"/work/compat")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_events_across_a_rings_end_are_whole(guests: Guests, mode: str) -> None:
     deployment = guests(f"tap:{mode}")
     expected = [b"/work/" + b"./" * 1993 + b"%08d" % number for number in range(60)]
@@ -131,7 +133,7 @@ def test_events_across_a_rings_end_are_whole(guests: Guests, mode: str) -> None:
             assert [event[name] for event in opens if event[name] in expected] == expected, name
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_what_the_kernel_acts_on_is_told_of_every_call_that_it_is_promised_of(guests: Guests, mode: str) -> None:
     described = {call.name: call for call in tap.generator().Description.read(tap.FOLDER).calls}
     made, seen = act(guests(f"tap:{mode}"), "tap_copies")
@@ -143,7 +145,7 @@ def test_what_the_kernel_acts_on_is_told_of_every_call_that_it_is_promised_of(gu
         seen.one(type=call, pid=made["pid"], **copies)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_a_process_is_told_with_who_it_is_and_where(guests: Guests, mode: str) -> None:
     truth, seen = act(guests(f"tap:{mode}"), "tap_process")
     pid = truth.pop("pid")
@@ -181,7 +183,7 @@ def kept_tasks(deployment: Deployment) -> list[Entry]:
     return [entry for found in bpftool.maps() if found.name == "tap_tasks" for entry in bpftool.entries(found)]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_what_a_full_ring_cannot_take_is_counted(guests: Guests, mode: str) -> None:
     before, after = flood(guests(f"tap:{mode}"))
     assert after["dropped"] > before["dropped"]
@@ -271,7 +273,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", EACH_MODE)
 def test_the_right_build_has_none_of_the_faults(guests: Guests, mode: str) -> None:
     faults = {**EVERY_MODE, **(KMOD | BREAKING if mode == "kmod" else {})}
     for check in dict.fromkeys(check for check, _ in faults.values()):
