@@ -18,8 +18,9 @@ class Gap(BaseModel):
     """Something that a mode is known not to do: of that scenario (its function's name, or one of several), of every
     scenario that is about that system call or event (or one of several), of that scenario about that call, or to build
     at all, with that text among the compiler's errors; on those kernels and architectures, or on all. A scenario must
-    fail with the text `says`, if there is one; or by a complaint of the kernel's that has the text `splat`. With
-    `by_chance` it may pass as well.
+    fail with the text `says`, if there is one; or by a complaint of the kernel's that has the text `splat`; or by a
+    machine that dies while an actor does what it last announced, `doing` (one or several). With `by_chance` it may pass
+    as well.
 
     With `variant` or `param` it is of these variants and parameters of a scenario's calls alone (lab/calls): each of
     them must be reported wrong, and all others right."""
@@ -33,6 +34,7 @@ class Gap(BaseModel):
     build: str = ""
     says: str = ""
     splat: str = ""
+    doing: OneOrMore = ()
     by_chance: bool = False
     why: str = Field(min_length=1)
     upstream: str = ""
@@ -46,10 +48,14 @@ class Gap(BaseModel):
             raise ValueError("a gap is of a scenario, of an event or both, or it is of the build")
         if self.build and self.says:
             raise ValueError("says is of a scenario's failure; build itself is the text of the compiler's")
-        if self.splat and (self.build or self.says or self.narrow or not self.upstream):
-            raise ValueError("splat is how a whole scenario fails, and says upstream who was told")
-        if self.by_chance and not (self.says or self.splat):
-            raise ValueError("by_chance is of a gap that tells how the scenario fails: says or splat")
+        if bool(self.splat) + bool(self.doing) + bool(self.says) > 1:
+            raise ValueError(
+                "a gap has one of says, splat and doing: a scenario that fails in several ways has several"
+            )
+        if (self.splat or self.doing) and (self.build or self.narrow or not self.upstream):
+            raise ValueError("splat and doing are how a whole scenario fails, and say upstream who was told")
+        if self.by_chance and not (self.says or self.splat or self.doing):
+            raise ValueError("by_chance is of a gap that tells how the scenario fails: says, splat or doing")
         if self.narrow and (self.build or self.says):
             raise ValueError("variant and param say what is wrong of a scenario's calls: neither build nor says")
         if self.kernels:

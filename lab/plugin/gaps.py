@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import cast
 
 import pytest
 
@@ -55,15 +54,28 @@ def judge(item: pytest.Item, state: Scenario, report: pytest.TestReport, error: 
 def _is_it(gap: Gap, state: Scenario, error: BaseException | None) -> bool:
     """Whether a failure is the gap's. A complaint of the kernel's is one only where the gap names it."""
     if isinstance(error, MachineLostError):
-        return bool(gap.splat and state.machine) and _died_of(gap.splat, cast(Machine, state.machine))
+        return state.machine is not None and _died_of(gap, state.machine)
     if isinstance(error, SplatError):
         return bool(gap.splat) and gap.splat in str(error)
-    if gap.splat or isinstance(error, ControlFailedError):
+    if gap.splat or gap.doing or isinstance(error, ControlFailedError):
         return False
     return isinstance(error, (AssertionError, pytest.fail.Exception)) and gap.says in str(error)
 
 
-def _died_of(splat: str, machine: Machine) -> bool:
+def _died_of(gap: Gap, machine: Machine) -> bool:
+    """Whether a machine was lost as the gap says."""
+    if gap.doing:
+        return _last_announced(machine) in gap.doing
+    return bool(gap.splat) and _complained(gap.splat, machine)
+
+
+def _last_announced(machine: Machine) -> str:
+    """What an actor last said on the console that it does (scenarios/actors/announce.h)."""
+    said = re.findall(r"\blab-actor: ([^\r\n]*)", machine.console.read().decode(errors="replace"))
+    return said[-1].strip() if said else ""
+
+
+def _complained(splat: str, machine: Machine) -> bool:
     """Whether a lost machine is one of that complaint: its first, because a kernel goes on after an oops, or does not,
     by chance. Where memory was written over, anybody may complain first, or nobody: then the gap must name a function,
     which the console's last words or a CPU of the dead machine have. A module's name is left in many a stack."""

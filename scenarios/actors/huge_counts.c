@@ -4,10 +4,11 @@
  * around 2^31, 2^32 and 2^63, and such as overflow when they are multiplied by
  * the elements' size; with memory behind them and without, as nobody (65534).
  * The kernel cuts off or refuses all of them; whoever watches has to do as
- * much. Prints {"calls": N, "died": ["poll", ...]}: how many were made, and
+ * much. Says on the console which call comes next. Prints {"calls": N, "died": ["poll", ...]}: how many were made, and
  * those whose process did not live to tell.
  */
 #define _GNU_SOURCE
+#include "announce.h"
 #include "native_call.h"
 #include <errno.h>
 #include <grp.h>
@@ -140,6 +141,10 @@ int main(void)
 	for (i = 0; i < CALLS; i++) {
 		/* What was printed until now must not be printed by a child. */
 		fflush(stdout);
+		if (announce("huge_counts", calls[i].name) < 0) {
+			perror("/dev/kmsg");
+			return 1;
+		}
 		ended = in_a_process(&calls[i], elements, files[0]);
 		if (ended < 0) {
 			fprintf(stderr, "huge_counts: %s was not made: %s\n", calls[i].name, strerror(errno));
@@ -149,6 +154,10 @@ int main(void)
 			printf("%s\"%s\"", between, calls[i].name);
 			between = ", ";
 		}
+	}
+	if (announce("huge_counts", "done") < 0) {
+		perror("/dev/kmsg");
+		return 1;
 	}
 	printf("], \"calls\": %lu}\n", *made);
 	return fflush(stdout) == 0 ? 0 : 1;

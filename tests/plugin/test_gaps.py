@@ -225,6 +225,29 @@ def test_a_machine_that_died_without_a_word_is_a_gap_where_it_was_in_what_the_ga
     assert results(pytester) == {THIS: verdict}
 
 
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        ("machine.run(['announce', 'x: poll']); machine.run(['die'])", "gap"),
+        (f"machine.run(['announce', 'x: poll']); {SPLAT}; machine.run(['die'])", "gap"),
+        (
+            "machine.run(['announce', 'x: poll']); machine.run(['announce', 'x: done']); machine.run(['die'])",
+            "lost",
+        ),
+        ("machine.run(['announce', 'x: ppoll']); machine.run(['die'])", "lost"),
+        ("machine.run(['die'])", "lost"),
+        (f"machine.run(['announce', 'x: poll']); {SPLAT}", "failed"),
+        ("machine.run(['announce', 'x: poll']); assert 0", "failed"),
+    ],
+)
+def test_a_machine_that_died_is_a_gap_where_an_actor_last_said_that_it_does_what_the_gap_names(
+    run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, lines: str, verdict: str
+) -> None:
+    fake_lab.gaps = (gap(scenario="test_it", doing="x: poll"),)
+    run(body(lines))
+    assert results(pytester) == {THIS: verdict}
+
+
 @pytest.mark.parametrize(("lines", "verdict"), [(SPLAT, "gap"), ("assert 0, 'dropped'", "gap"), ("assert 0", "failed")])
 def test_a_scenario_may_fail_as_any_of_its_gaps_says(
     run: Any, pytester: pytest.Pytester, fake_lab: FakeLab, lines: str, verdict: str
@@ -236,7 +259,14 @@ def test_a_scenario_may_fail_as_any_of_its_gaps_says(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"splat": "WARNING", "says": "x"}, {"by_chance": True}, {"splat": "WARNING", "variant": "x"}]
+    "fields",
+    [
+        {"splat": "WARNING", "says": "x"},
+        {"splat": "WARNING", "doing": "x"},
+        {"by_chance": True},
+        {"splat": "WARNING", "variant": "x"},
+        {"doing": "x", "param": "y"},
+    ],
 )
 def test_what_a_gap_cannot_be_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

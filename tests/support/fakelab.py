@@ -31,7 +31,8 @@ SPLAT = (
 
 
 class FakeMachine:
-    """Runs words that mean something to tests: "die", "splat", "silent", "hang", "panic"; echoes any other."""
+    """Runs words that mean something to tests: "die", "splat", "silent", "hang", "panic" and "announce"; echoes any
+    other."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = SimpleNamespace(path=folder)
@@ -80,6 +81,8 @@ class FakeMachine:
                 self.check()
             case "splat":
                 self.printed += SPLAT
+            case "announce":
+                self.printed += f"[    9.000000] lab-actor: {argv[1]}\r\n".encode()
             case "die-quietly":
                 self.dead = True
             case "silent":
