@@ -4,8 +4,9 @@
  * around 2^31, 2^32 and 2^63, and such as overflow when they are multiplied by
  * the elements' size; with memory behind them and without, as nobody (65534).
  * The kernel cuts off or refuses all of them; whoever watches has to do as
- * much. Says on the console which call comes next. Prints {"calls": N, "died": ["poll", ...]}: how many were made, and
- * those whose process did not live to tell.
+ * much. Says on the console which call comes next. Prints {"calls": N,
+ * "died": ["poll", ...]}: how many were made, and those whose process did not
+ * live to tell.
  */
 #define _GNU_SOURCE
 #include "announce.h"
