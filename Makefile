@@ -31,7 +31,7 @@ scenarios: setup
 	.venv/bin/pytest scenarios/ $(ARGS)
 
 lint: setup
-	for script in .ci/run tools/setup tests/newcomer; do bash -n $$script || exit; done
+	for script in .ci/run tools/constraints tools/setup tests/newcomer; do bash -n $$script || exit; done
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
