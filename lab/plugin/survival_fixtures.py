@@ -1,4 +1,4 @@
-"""The fixtures of what a driver must survive: `conditions`, `memory`, `provoke`, `seed`, `survives`."""
+"""The fixtures of what a driver must survive: `conditions`, `load`, `memory`, `provoke`, `seed`, `survives`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from lab.drivers.deploy import Deployment
 from lab.evidence.bpftool import Bpftool
 from lab.machines.machine import Machine
 from lab.plugin.evidence_fixtures import PrintkFixture
-from lab.plugin.fixtures import SESSION
+from lab.plugin.fixtures import SESSION, Actor
 from lab.plugin.session import Scenario
 from lab.plugin.tape import Taped
 from lab.survival.conditions import Conditions
+from lab.survival.load import Load
 from lab.survival.memory import MemoryOf
 from lab.survival.provoked import Provoked
 from lab.survival.survivor import Survivor
@@ -28,6 +29,12 @@ def conditions(deployment: Deployment, scenario: Scenario) -> Conditions:
     """Conditions of the guest, each set and read back: `conditions.preemption("full")`, `conditions.cpu(1, on=False)`;
     one that does not hold makes the scenario unsupported."""
     return cast(Conditions, Taped(Conditions(deployment.machine), scenario.tape, "conditions"))
+
+
+@pytest.fixture
+def load(actor: Actor) -> Load:
+    """`with load(): ...`: the guest's CPUs are busy with calls in the block, or the scenario is unsupported."""
+    return Load(actor)
 
 
 @pytest.fixture

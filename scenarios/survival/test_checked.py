@@ -17,6 +17,7 @@ from lab.evidence.kmemleak import Kmemleak
 from lab.plugin.fixtures import Actor
 from lab.scenario import answered, logged, wrong
 from lab.survival.conditions import Conditions
+from lab.survival.load import Load
 from lab.survival.provoked import Came, Provoked
 from lab.survival.survivor import Survivor, survived
 
@@ -30,14 +31,13 @@ FAILING = (*range(1, 120, 2), *(2**power for power in range(7, 13)))
     answered("kmemleak.leaks", ["8192 bytes in tap_init"], word="8192 bytes"), wrong("leak", word="leaked")
 )
 def test_read_and_taken_out_it_leaks_nothing(
-    driver: Deployment, events: Events, actor: Actor, kmemleak: Kmemleak
+    driver: Deployment, events: Events, load: Load, kmemleak: Kmemleak
 ) -> None:
     events.begin()
-    load = actor("busy", "start", "2")
-    driver.unload()
-    driver.load()
-    events.begin()
-    actor("busy", "stop", str(load["leader"]))
+    with load():
+        driver.unload()
+        driver.load()
+        events.begin()
     driver.unload()
     leaks = kmemleak.leaks()
     assert not leaks, f"it leaked {', '.join(map(str, leaks))}"
@@ -46,15 +46,14 @@ def test_read_and_taken_out_it_leaks_nothing(
 @pytest.mark.profile("full")
 @pytest.mark.controls(*survived())
 def test_it_touches_no_memory_that_is_not_its_own(
-    survives: Survivor, driver: Deployment, conditions: Conditions, actor: Actor, seed: int
+    survives: Survivor, driver: Deployment, conditions: Conditions, load: Load, actor: Actor, seed: int
 ) -> None:
     with survives(f"the same again: --fuzz-seed {seed}", slack=MUCH):
         conditions.checked_memory()
-        load = actor("busy", "start", "2")
-        for _ in range(3):
-            driver.unload()
-            survives.demand_loads("under load")
-        actor("busy", "stop", str(load["leader"]))
+        with load():
+            for _ in range(3):
+                driver.unload()
+                survives.demand_loads("under load")
         # Few, and no bound of memory: kernels that check themselves are built without one (CONFIG_MEMCG).
         group = conditions.cgroup("fuzz", pids=16)
         for number in range(4):

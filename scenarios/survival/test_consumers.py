@@ -7,39 +7,39 @@ import pytest
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
 from lab.machines.machine import Machine
-from lab.plugin.fixtures import Actor
 from lab.plugin.profiles import Profile
 from lab.scenario import answered, missing, wrong
+from lab.survival.load import Load
 from lab.survival.provoked import Came, Provoked, Second
 from lab.survival.survivor import READ, Survivor, survived
 
+UNDER_LOAD = pytest.mark.parallel("calls must be under way while its consumer dies, not between two slices of time")
 LEAKS = wrong("leak", word="memory left behind")
 BESIDE = {"type": "openat", "comm": "cat", "name": "/work/beside-the-second"}
 
 
 @pytest.mark.profile("full")
+@UNDER_LOAD
 @pytest.mark.controls(*survived(), LEAKS)
 def test_its_consumer_may_be_killed_under_load_and_start_again(
-    survives: Survivor, events: Events, provoke: Provoked, actor: Actor, profile: Profile
+    survives: Survivor, events: Events, provoke: Provoked, load: Load, profile: Profile
 ) -> None:
     deaths = profile.pick(smoke=1, default=1, full=20)
-    load = actor("busy", "start", "2")
-    with survives(f"deaths: {deaths}"):
+    with survives(f"deaths: {deaths}"), load():
         for _ in range(deaths):
             provoke.kill_consumer()
             events.begin()
-        actor("busy", "stop", str(load["leader"]))
 
 
+@UNDER_LOAD
 @pytest.mark.controls(*survived(), LEAKS)
 def test_killed_with_its_consumer_and_taken_out_at_once_it_leaves_nothing(
-    survives: Survivor, driver: Deployment, provoke: Provoked, actor: Actor
+    survives: Survivor, driver: Deployment, provoke: Provoked, load: Load
 ) -> None:
-    load = actor("busy", "start", "2")
     with survives():
-        provoke.kill_consumer()
-        driver.unload()
-        actor("busy", "stop", str(load["leader"]))
+        with load():
+            provoke.kill_consumer()
+            driver.unload()
         survives.demand_loads("after its consumer was killed")
 
 
@@ -82,12 +82,11 @@ def test_it_is_not_loaded_twice(survives: Survivor, provoke: Provoked) -> None:
 @pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), missing(**READ))
 def test_opens_while_a_consumer_is_killed_are_no_harm_to_the_next(
-    survives: Survivor, events: Events, provoke: Provoked, actor: Actor
+    survives: Survivor, events: Events, provoke: Provoked, load: Load
 ) -> None:
     with survives():
         provoke.kill_consumer()
         # Nobody reads: whatever holds what is reported fills, or nothing is reported at all.
-        load = actor("busy", "start", "2")
-        events.begin()
-        actor("busy", "stop", str(load["leader"]))
+        with load():
+            events.begin()
         survives.demand_reports()

@@ -10,9 +10,10 @@ import pytest
 from lab.drivers.capture import Events
 from lab.drivers.deploy import Deployment
 from lab.machines.machine import Machine
-from lab.plugin.fixtures import Actor, PrintkFixture
+from lab.plugin.fixtures import PrintkFixture
 from lab.plugin.profiles import Profile
 from lab.scenario import altered, answered, logged, wrong
+from lab.survival.load import Load
 from lab.survival.survivor import Survivor, survived
 
 AFTER = {"type": "openat", "comm": "cat", "name": "/etc/hostname"}
@@ -38,14 +39,13 @@ def test_loaded_unloaded_and_loaded_again_the_driver_works_and_the_kernel_log_is
 
 
 @pytest.mark.profile("full")
+@pytest.mark.parallel("calls must be under way while it is taken out and put back, not between two slices of time")
 @pytest.mark.controls(*survived(), wrong("leak", word="memory left behind"))
 def test_loaded_and_unloaded_under_load_it_works_and_leaves_nothing(
-    survives: Survivor, driver: Deployment, actor: Actor, profile: Profile
+    survives: Survivor, driver: Deployment, load: Load, profile: Profile
 ) -> None:
     cycles = profile.pick(smoke=1, default=1 if driver.mode.loads_itself else 2, full=100)
-    load = actor("busy", "start", "2")
-    with survives(f"cycles: {cycles}"):
+    with survives(f"cycles: {cycles}"), load():
         for _ in range(cycles):
             driver.unload()
             survives.demand_loads("again under load")
-        actor("busy", "stop", str(load["leader"]))
