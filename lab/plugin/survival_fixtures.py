@@ -1,8 +1,9 @@
-"""The fixtures of what a driver must survive: `conditions`, `load`, `memory`, `provoke`, `seed`, `survives`."""
+"""The fixtures of what a driver must survive: `conditions`, `fuzz`, `load`, `memory`, `provoke`, `seed`, `survives`."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,7 @@ from lab.plugin.fixtures import SESSION, Actor
 from lab.plugin.session import Scenario
 from lab.plugin.tape import Taped
 from lab.survival.conditions import Conditions
+from lab.survival.fuzz import Fuzz
 from lab.survival.load import Load
 from lab.survival.memory import MemoryOf
 from lab.survival.provoked import Provoked
@@ -65,6 +67,12 @@ def seed(request: pytest.FixtureRequest, scenario: Scenario) -> int:
     """What chance follows from in this scenario: another each time, or that of `--fuzz-seed`."""
     scenario.seed = int(request.config.getoption("fuzz_seed") or secrets.randbelow(1 << 31) + 1)
     return scenario.seed
+
+
+@pytest.fixture
+def fuzz(actor: Actor, conditions: Conditions, seed: int, record_property: Callable[[str, object], None]) -> Fuzz:
+    """System calls by chance: `fuzz("wild", 1000)`, `fuzz("tame", 1000)`."""
+    return Fuzz(actor, lambda: conditions.cgroup("fuzz", pids=64, memory_mib=192), seed, record_property)
 
 
 @pytest.fixture

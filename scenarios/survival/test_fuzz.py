@@ -5,35 +5,17 @@ Source: falcosecurity/falco#3181 (a vsyscall oopsed the kernel), CVE-2019-8339; 
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from lab.plugin.fixtures import Actor
 from lab.plugin.profiles import Profile
 from lab.scenario import answered, wrong
 from lab.survival.conditions import Conditions
+from lab.survival.fuzz import Fuzz
 from lab.survival.survivor import Survivor, survived
 from lab.survival.trinity import Ran, Trinity
 
 IDLE = {"seed": 1, "calls": 0, "rounds": 1, "died": 1, "hung": 0, "entries": {"syscall": 0}}
-ONCE = 5000  # calls of one run, which has to end within a command's time
-
-
-def make_calls(actor: Actor, group: str, how: str, seed: int, calls: int) -> None:
-    """So many in runs of at most `ONCE`, by every entry path; on a slow machine a run ends by its time, long before."""
-    made, entries = 0, Counter[str]()
-    for number in range(2 * -(-calls // ONCE)):
-        if made >= calls:
-            break
-        asked = min(calls - made, ONCE)
-        done = actor("fuzz_calls", str(seed + number), str(asked), "8", group, how)
-        assert done["calls"] >= min(asked, 100), f"no more calls were made than {done}"
-        made += done["calls"]
-        entries.update(done["entries"])
-    idle = [name for name, count in entries.items() if not count]
-    assert made < ONCE or not idle, f"by no {', '.join(idle)} calls were made: {dict(entries)}"
-    assert made >= calls // 4, f"of {calls} calls were made {made}"
 
 
 @pytest.mark.controls(*survived(), answered("actor.call", {"calls": 9, "refused": 8, "died": 1}, word="died"))
@@ -58,20 +40,17 @@ def test_counts_that_overflow_are_no_harm(survives: Survivor, actor: Actor) -> N
     wrong("oops", word="NULL pointer"),
     wrong("sleep", word="atomic"),
 )
-def test_calls_by_chance_are_no_harm(
-    survives: Survivor, conditions: Conditions, actor: Actor, profile: Profile, seed: int
-) -> None:
-    calls = profile.pick(smoke=500, default=1000, full=1_000_000)
+def test_calls_by_chance_are_no_harm(survives: Survivor, fuzz: Fuzz, profile: Profile, seed: int) -> None:
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
-        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "wild", seed, calls)
+        fuzz("wild", profile.pick(smoke=500, default=1000, full=1_000_000))
 
 
 @pytest.mark.profile("full")
 @pytest.mark.controls(*survived(), answered("actor.call", IDLE, word="calls were made"))
-def test_tame_calls_by_chance_are_no_harm(survives: Survivor, conditions: Conditions, actor: Actor, seed: int) -> None:
+def test_tame_calls_by_chance_are_no_harm(survives: Survivor, fuzz: Fuzz, seed: int) -> None:
     """Calls that there are, with arguments of 32 bits: what is known of others must not hide what there is of these."""
     with survives(f"the same again: --fuzz-seed {seed}", slack=16384):
-        make_calls(actor, conditions.cgroup("fuzz", pids=64, memory_mib=192), "tame", seed, 1_000_000)
+        fuzz("tame", 1_000_000)
 
 
 @pytest.mark.profile("full")
