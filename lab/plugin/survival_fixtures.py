@@ -35,7 +35,7 @@ def conditions(deployment: Deployment, scenario: Scenario) -> Conditions:
 
 @pytest.fixture
 def load(actor: Actor) -> Load:
-    """`with load(): ...`: the guest's CPUs are busy with calls in the block, or the scenario is unsupported."""
+    """`with load(): ...`: workers make calls in the block, or the scenario is unsupported."""
     return Load(actor)
 
 

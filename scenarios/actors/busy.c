@@ -22,11 +22,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOST_WORKERS 64
 #define LONGEST 21600	/* seconds */
 #define NICENESS 10	/* about a tenth of a CPU that another wants */
+#define NAP 3		/* so many times as long as the round took */
 
 static int fail(const char *what)
 {
@@ -87,13 +89,29 @@ static void be_quiet(void)
 		close(null);
 }
 
+static long microseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000L + now.tv_nsec / 1000;
+}
+
+/*
+ * The nap is for CPUs that are emulated in turn: what one does there, the
+ * others wait for, however nice it is.
+ */
 static void work(unsigned long *rounds)
 {
+	long began;
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	be_quiet();
 	for (;;) {
+		began = microseconds();
 		round_of_calls();
 		__atomic_add_fetch(rounds, 1, __ATOMIC_RELAXED);
+		usleep((useconds_t)(NAP * (microseconds() - began)));
 	}
 }
 

@@ -13,13 +13,11 @@ from lab.survival.load import Load
 from lab.survival.provoked import Came, Provoked, Second
 from lab.survival.survivor import READ, Survivor, survived
 
-UNDER_LOAD = pytest.mark.parallel("calls must be under way while its consumer dies, not between two slices of time")
 LEAKS = wrong("leak", word="memory left behind")
 BESIDE = {"type": "openat", "comm": "cat", "name": "/work/beside-the-second"}
 
 
 @pytest.mark.profile("full")
-@UNDER_LOAD
 @pytest.mark.controls(*survived(), LEAKS)
 def test_its_consumer_may_be_killed_under_load_and_start_again(
     survives: Survivor, events: Events, provoke: Provoked, load: Load, profile: Profile
@@ -31,7 +29,6 @@ def test_its_consumer_may_be_killed_under_load_and_start_again(
             events.begin()
 
 
-@UNDER_LOAD
 @pytest.mark.controls(*survived(), LEAKS)
 def test_killed_with_its_consumer_and_taken_out_at_once_it_leaves_nothing(
     survives: Survivor, driver: Deployment, provoke: Provoked, load: Load

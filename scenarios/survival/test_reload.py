@@ -39,7 +39,6 @@ def test_loaded_unloaded_and_loaded_again_the_driver_works_and_the_kernel_log_is
 
 
 @pytest.mark.profile("full")
-@pytest.mark.parallel("calls must be under way while it is taken out and put back, not between two slices of time")
 @pytest.mark.controls(*survived(), wrong("leak", word="memory left behind"))
 def test_loaded_and_unloaded_under_load_it_works_and_leaves_nothing(
     survives: Survivor, driver: Deployment, load: Load, profile: Profile
