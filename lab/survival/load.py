@@ -12,7 +12,7 @@ _WORKERS = 2  # a guest has as many CPUs
 
 
 class Load:
-    """The `load` fixture: `with load(): ...` has a worker for each CPU of the guest make calls in the block."""
+    """The `load` fixture: in `with load(): ...` workers make calls a quarter of the time."""
 
     def __init__(self, actor: Callable[..., dict[str, Any]]) -> None:
         self._actor = actor

@@ -6,9 +6,8 @@
  *   busy stop PID         ends it, {"rounds": N}
  *
  * A worker opens, closes, forks, executes and talks to a socket, over and
- * over, on whatever time others leave it: it is there to meet what a driver
- * does, not to keep it from doing that. All of it ends by itself after six
- * hours.
+ * over, and rests in between: it is there to meet what a driver does, not to
+ * keep it from doing that. All of it ends by itself after six hours.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +27,8 @@
 #define MOST_WORKERS 64
 #define LONGEST 21600	/* seconds */
 #define NICENESS 10	/* about a tenth of a CPU that another wants */
-#define NAP 3		/* so many times as long as the round took */
+#define NAP 3		/* so many times as long as the round took, */
+#define LONGEST_NAP 1000000L	/* and no more microseconds than these */
 
 static int fail(const char *what)
 {
@@ -103,7 +103,7 @@ static long microseconds(void)
  */
 static void work(unsigned long *rounds)
 {
-	long began;
+	long began, nap;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	be_quiet();
@@ -111,7 +111,8 @@ static void work(unsigned long *rounds)
 		began = microseconds();
 		round_of_calls();
 		__atomic_add_fetch(rounds, 1, __ATOMIC_RELAXED);
-		usleep((useconds_t)(NAP * (microseconds() - began)));
+		nap = NAP * (microseconds() - began);
+		usleep((useconds_t)(nap < LONGEST_NAP ? nap : LONGEST_NAP));
 	}
 }
 
