@@ -34,9 +34,9 @@ def conditions(deployment: Deployment, scenario: Scenario) -> Conditions:
 
 
 @pytest.fixture
-def load(actor: Actor) -> Load:
+def load(actor: Actor, record_property: Callable[[str, object], None]) -> Load:
     """`with load(): ...`: workers make calls in the block, or the scenario is unsupported."""
-    return Load(actor)
+    return Load(actor, record_property)
 
 
 @pytest.fixture

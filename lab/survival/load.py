@@ -12,17 +12,22 @@ _WORKERS = 2  # a guest has as many CPUs
 
 
 class Load:
-    """The `load` fixture: in `with load(): ...` workers make calls a quarter of the time."""
+    """The `load` fixture: in `with load(): ...` workers make calls a quarter of the time; `recorded.load` in
+    results.jsonl has how many rounds."""
 
-    def __init__(self, actor: Callable[..., dict[str, Any]]) -> None:
-        self._actor = actor
+    def __init__(self, actor: Callable[..., dict[str, Any]], record: Callable[[str, object], None]) -> None:
+        self._actor, self._record = actor, record
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """A block under load. If its workers came to nothing there was none, and that is unsupported."""
+    def __call__(self, times: int = 1) -> Iterator[None]:
+        """A block under load, which does so many times what it does. Less than a round for each worker and time was
+        none to speak of, and that is unsupported."""
         started = self._actor("busy", "start", str(_WORKERS))
         # What fails in the block leaves the load to end with its machine.
         yield
         rounds = self._actor("busy", "stop", str(started["leader"]))["rounds"]
-        if rounds < _WORKERS:
-            raise UnsupportedError(f"there was no load: its {_WORKERS} workers made {rounds} rounds in all")
+        self._record("load", {"workers": _WORKERS, "rounds": rounds, "times": times})
+        if rounds < _WORKERS * times:
+            raise UnsupportedError(
+                f"too little load: in {times} times its {_WORKERS} workers made {rounds} rounds in all"
+            )

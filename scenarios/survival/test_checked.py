@@ -50,7 +50,7 @@ def test_it_touches_no_memory_that_is_not_its_own(
 ) -> None:
     with survives(f"the same again: --fuzz-seed {seed}", slack=MUCH):
         conditions.checked_memory()
-        with load():
+        with load(3):
             for _ in range(3):
                 driver.unload()
                 survives.demand_loads("under load")

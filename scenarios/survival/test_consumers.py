@@ -23,7 +23,7 @@ def test_its_consumer_may_be_killed_under_load_and_start_again(
     survives: Survivor, events: Events, provoke: Provoked, load: Load, profile: Profile
 ) -> None:
     deaths = profile.pick(smoke=1, default=1, full=20)
-    with survives(f"deaths: {deaths}"), load():
+    with survives(f"deaths: {deaths}"), load(deaths):
         for _ in range(deaths):
             provoke.kill_consumer()
             events.begin()
