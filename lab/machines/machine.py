@@ -16,6 +16,7 @@ from typing import Any, Self
 from lab.errors import CommandTimeoutError, LabError, MachineLostError
 from lab.images.cpio import CpioFile, cpio_archive
 from lab.machines.agent import Agent
+from lab.machines.cpus import keep_apart
 from lab.machines.door import Door, Services
 from lab.machines.identity import NOBODY, renew
 from lab.machines.monitor import Monitor
@@ -238,6 +239,8 @@ class Machine:
         self._cleanup.callback(self.events.close)
         self.monitor = Monitor(self._socket_path("monitor"), self._died)
         self._cleanup.callback(self.monitor.close)
+        if self.spec.parallel:
+            keep_apart(self.monitor.cpu_threads())
         door = Door(
             self.folder.path,
             Services(self._run_for, self.agent.announce, self.console.type, self.released.set, self.put),

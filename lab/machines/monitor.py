@@ -59,6 +59,10 @@ class Monitor:
             raise MachineLostError("QEMU forwards no port to the guest's SSH server")
         return int(match.group(1))
 
+    def cpu_threads(self) -> list[int]:
+        """The host's threads in which the guest's CPUs run, in the CPUs' order; all the same where they take turns."""
+        return [int(cpu["thread-id"]) for cpu in self.execute("query-cpus-fast")]
+
     def save(self, path: Path, deadline: float = _DEADLINE) -> None:
         """Write the machine's state, without its memory, into the file; LabError when QEMU does not get there."""
         self._migrate("migrate", {"channels": _channels(path)}, deadline)

@@ -47,20 +47,36 @@ class Trial:
         return self.acted != "?"
 
     @property
-    def raced(self) -> bool:
-        """Whether the argument changed while the call was made."""
-        return self.counts and not self.before == self.acted == self.after
+    def early(self) -> bool:
+        """Whether the argument changed before the kernel took it: who reads it at the call's entry may be misled."""
+        return self.counts and self.before != self.acted
+
+    @property
+    def late(self) -> bool:
+        """Whether it changed after that: who reads it at the call's exit may be misled."""
+        return self.counts and self.acted != self.after
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a racer made: its trials, and how often at least a call's argument must have changed `early` and `late`
+    for its race to be one. None of either is demanded of a way that has but one of them."""
+
+    trials: tuple[Trial, ...]
+    least: int = 0
 
 
 @dataclass(frozen=True)
 class Rate:
     """Of `tried` reports of a call `wrong` were wrong, as `told` instead (each with how often), by `param`; `which` are
-    the numbers of their events, from 1."""
+    the numbers of their events, from 1. In `early` and `late` of them the argument changed so."""
 
     call: str
     param: str
     tried: int
     wrong: int
+    early: int = 0
+    late: int = 0
     told: tuple[tuple[str, int], ...] = ()
     which: tuple[int, ...] = ()
 
@@ -71,8 +87,8 @@ class Rate:
 
     def facts(self) -> dict[str, Any]:
         """The same as plain types, for results."""
-        interval = [round(end, 4) for end in self.interval]
-        return {"call": self.call, "param": self.param, "tried": self.tried, "wrong": self.wrong, "interval": interval}
+        counted = {name: getattr(self, name) for name in ("tried", "early", "late", "wrong")}
+        return {"call": self.call, "param": self.param, **counted, "interval": [round(end, 4) for end in self.interval]}
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -101,22 +117,27 @@ def told(said: Mapping[str, Any]) -> list[Trial]:
     return found
 
 
-def lost(trials: Sequence[Trial]) -> list[str]:
-    """The calls whose race was never won: their argument never changed under way, or the kernel acted always on the
-    same. A report of them that is right proves nothing."""
-    calls = dict.fromkeys(trial.call for trial in trials)
-    return [call for call in calls if not _won([trial for trial in trials if trial.call == call])]
+def lost(made: Made) -> list[str]:
+    """The calls whose race was none: the kernel acted always on the same, or their argument changed too seldom under
+    way. A report of them that is right proves nothing."""
+    return [call for call in _calls(made.trials) if not _won(_of(call, made.trials), made.least)]
 
 
-def demand_won(trials: Sequence[Trial]) -> None:
-    """UnsupportedError when there was no call, or the race for one was never won."""
-    if not trials:
+def demand_won(made: Made) -> None:
+    """UnsupportedError when there was no call, or the race for one was none."""
+    if not made.trials:
         raise UnsupportedError("none of these calls is there to be raced for")
-    for call in lost(trials):
-        of_it = [trial for trial in trials if trial.call == call]
+    for call in lost(made):
+        of_it = _of(call, made.trials)
         results = ", ".join(f"{result}" for result in sorted({trial.result for trial in of_it if not trial.counts}))
-        failed = f" (it returned {results})" if results else ""
-        raise UnsupportedError(f"the race for {call} was never won in {len(of_it)} tries{failed}")
+        failed = f"; it returned {results}" if results else ""
+        acted = ", ".join(f"{sum(trial.acted == letter for trial in of_it)} on {letter}" for letter in "ab")
+        early, late = _changes(of_it)
+        raise UnsupportedError(
+            f"the race for {call} was not won often enough in {len(of_it)} tries: the kernel acted {acted}; "
+            f"its argument changed {early} times before that and {late} times after (at least {max(made.least, 1)})"
+            f"{failed}"
+        )
 
 
 def rates(trials: Sequence[Trial], seen: Expectations) -> list[Rate]:
@@ -125,7 +146,7 @@ def rates(trials: Sequence[Trial], seen: Expectations) -> list[Rate]:
     AssertionError when a call has not exactly one event: a call that is not told of is no matter of luck.
     """
     __tracebackhide__ = True
-    return [_rate(call, [one for one in trials if one.call == call], seen) for call in _calls(trials)]
+    return [_rate(call, _of(call, trials), seen) for call in _calls(trials)]
 
 
 def demand_right(found: Sequence[Rate]) -> None:
@@ -138,8 +159,18 @@ def demand_right(found: Sequence[Rate]) -> None:
     raise AssertionError(f"reports were wrong: {'; '.join(map(str, wrong))}{''.join(lines)}")
 
 
-def _won(trials: Sequence[Trial]) -> bool:
-    return {trial.acted for trial in trials} >= {"a", "b"} and any(trial.raced for trial in trials)
+def _won(trials: Sequence[Trial], least: int) -> bool:
+    early, late = _changes(trials)
+    enough = min(early, late) >= least and early + late > 0
+    return {trial.acted for trial in trials} >= {"a", "b"} and enough
+
+
+def _changes(trials: Sequence[Trial]) -> tuple[int, int]:
+    return sum(trial.early for trial in trials), sum(trial.late for trial in trials)
+
+
+def _of(call: str, trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.call == call]
 
 
 def _calls(trials: Sequence[Trial]) -> list[str]:
@@ -159,7 +190,8 @@ def _rate(call: str, trials: Sequence[Trial], seen: Expectations) -> Rate:
         if not matches(value, right[trial.acted]):
             wrong[_shown(value, right)] += 1
             which.append(number)
-    return Rate(call, "/".join(params), len(judged), wrong.total(), tuple(wrong.most_common()), tuple(which))
+    told = tuple(wrong.most_common())
+    return Rate(call, "/".join(params), len(judged), wrong.total(), *_changes(trials), told, tuple(which))
 
 
 def _events(call: str, trials: Sequence[Trial], seen: Expectations) -> list[Event]:

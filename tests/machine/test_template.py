@@ -25,6 +25,7 @@ from lab.matrix.cell import Cell
 from lab.matrix.forks import Forks
 from lab.matrix.provision import Lab, Prepared
 from lab.store import Store, content_digest
+from tests.support.forks import forked
 
 AGE = 3 * 86400  # seconds that the template's clock is behind
 FAR = 60.0  # a deadline, in seconds
@@ -138,6 +139,19 @@ def test_forks_run_at_once_and_neither_sees_the_other_nor_changes_the_template(s
     other.end()
     assert content_digest(saved.folder) == before
     assert start().run(["ls", "/work"]).text.split() == ["before"]
+
+
+def test_the_cpus_of_a_fork_that_must_run_at_the_same_time_never_share_one_of_the_hosts(
+    forks: Forks, bare: Prepared
+) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this host has one CPU")
+    with forked(forks, bare, parallel=True) as fork:
+        first, second = (os.sched_getaffinity(thread) for thread in fork.monitor.cpu_threads())
+        assert first
+        assert second
+        assert not first & second
+        assert fork.run(["nproc"]).stdout == b"2\n"
 
 
 def test_a_fork_has_no_keys_and_no_server_until_somebody_wants_a_terminal(start: Start) -> None:

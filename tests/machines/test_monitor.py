@@ -118,6 +118,11 @@ def test_the_forwarded_port_is_found(qemu: Qemu, monitor: Monitor) -> None:
     assert monitor.ssh_port() == 40123
 
 
+def test_the_threads_of_a_guests_cpus_are_known(qemu: Qemu, monitor: Monitor) -> None:
+    qemu.results["query-cpus-fast"] = [{"cpu-index": 0, "thread-id": 41}, {"cpu-index": 1, "thread-id": 42}]
+    assert monitor.cpu_threads() == [41, 42]
+
+
 def test_a_guest_without_a_forwarded_port_is_lost(qemu: Qemu, monitor: Monitor) -> None:
     qemu.answers["human-monitor-command"] = "Hub -1 (net):\n"
     with pytest.raises(MachineLostError, match="forwards no port"):

@@ -9,7 +9,7 @@ import pytest
 from lab.drivers.event import Event
 from lab.errors import UnsupportedError
 from lab.plugin.trial_fixtures import Trials
-from lab.races.trials import NAMES, Rate
+from lab.races.trials import NAMES, Made, Rate
 from tests.races.points import capture
 
 WON = [["a", "a", "b", 7, 3], ["b", "b", "a", 7, 3]]
@@ -39,7 +39,7 @@ def test_each_call_is_made_as_often_and_in_the_way_that_is_asked_for() -> None:
     actor = FakeActor(WON)
     made = trials(actor)[0].run("cold", ["openat", "creat"], 2)
     assert actor.asked == [("racer", "cold", "64", "2", "openat", "creat")]
-    assert [one.call for one in made] == ["openat", "openat", "creat", "creat"]
+    assert [one.call for one in made.trials] == ["openat", "openat", "creat", "creat"]
 
 
 def test_calls_that_the_driver_does_not_look_at_are_left_out() -> None:
@@ -51,20 +51,28 @@ def test_calls_that_the_driver_does_not_look_at_are_left_out() -> None:
 def test_without_a_call_left_nothing_is_run_and_nothing_is_right() -> None:
     actor = FakeActor(WON)
     found, _ = trials(actor, sees=("openat",))
-    assert found.run("plain", ["creat"], 2) == []
+    assert not found.run("plain", ["creat"], 2).trials
     assert actor.asked == []
     with pytest.raises(UnsupportedError):
-        found.demand_right([], capture())
+        found.demand_right(Made(()), capture())
 
 
 def test_a_race_that_was_not_won_is_run_again_and_no_other() -> None:
     actor = FakeActor(LOST, WON)
     found, _ = trials(actor)
-    assert len(found.run("plain", ["openat"], 1)) == 3
+    assert len(found.run("plain", ["openat"], 1).trials) == 3
     assert len(actor.asked) == 2
     never = FakeActor(LOST)
-    assert len(trials(never)[0].run("plain", ["openat"], 1)) == 3
+    assert len(trials(never)[0].run("plain", ["openat"], 1).trials) == 3
     assert len(never.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("way", "count", "least"),
+    [("plain", 300, 4), ("cold", 16, 4), ("storm", 8, 2), ("plain", 3, 0), ("fault", 16, 0), ("ptraced", 40, 0)],
+)
+def test_where_luck_decides_a_race_must_be_won_some_times(way: str, count: int, least: int) -> None:
+    assert trials(FakeActor(WON))[0].run(way, ["openat"], count).least == least
 
 
 def test_32_bit_calls_are_made_where_a_64_bit_process_can() -> None:

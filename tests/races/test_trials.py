@@ -11,7 +11,7 @@ import pytest
 from lab.drivers.capture import Capture
 from lab.drivers.event import Event
 from lab.errors import LabError, UnsupportedError
-from lab.races.trials import NAMES, Trial, demand_right, demand_won, lost, rates, told, wilson
+from lab.races.trials import NAMES, Made, Trial, demand_right, demand_won, lost, rates, told, wilson
 from tests.races.points import PID, capture
 
 A, B = NAMES["a"], NAMES["b"]
@@ -115,26 +115,55 @@ def test_a_call_that_did_nothing_is_not_judged() -> None:
     ],
 )
 def test_a_race_that_was_never_won_is_unsupported_and_never_zero_wrong(states: list[str]) -> None:
-    tries = [trial(text, result=-2) for text in states]
-    assert lost(tries) == ["openat"]
-    with pytest.raises(UnsupportedError, match="the race for openat was never won in 2 tries"):
-        demand_won(tries)
+    made = Made(tuple(trial(text, result=-2) for text in states))
+    assert lost(made) == ["openat"]
+    with pytest.raises(UnsupportedError, match="the race for openat was not won often enough in 2 tries"):
+        demand_won(made)
 
 
 def test_a_race_is_won_when_the_kernel_acted_on_both_and_something_changed_under_way() -> None:
-    tries = [trial("aab"), trial("bbb")]
-    assert lost(tries) == []
-    demand_won(tries)
+    made = Made((trial("aab"), trial("bbb")))
+    assert lost(made) == []
+    demand_won(made)
+
+
+@pytest.mark.parametrize(
+    ("states", "early", "late"),
+    [
+        (["abb", "bba", "aab", "bbb"], 1, 2),  # who reads at the entry was hardly tried
+        (["baa", "bba", "abb", "bbb"], 2, 1),  # who reads at the exit was hardly tried
+        (["a?b", "b?a", "abb", "bba", "aab"], 1, 2),  # of what came to nothing no change counts
+    ],
+)
+def test_a_race_is_none_when_the_argument_seldom_changed_on_either_side_of_the_kernels_taking_it(
+    states: list[str], early: int, late: int
+) -> None:
+    trials = tuple(map(trial, states))
+    assert lost(Made(trials)) == []
+    made = Made(trials, least=2)
+    assert lost(made) == ["openat"]
+    words = rf"changed {early} times before that and {late} times after \(at least 2\)"
+    with pytest.raises(UnsupportedError, match=words):
+        demand_won(made)
+
+
+def test_a_race_in_which_the_argument_changed_often_on_both_sides_is_one() -> None:
+    made = Made((trial("aba"), trial("bab")), least=2)
+    assert lost(made) == []
+    (rate,) = rates(made.trials, seen(reported(B, A)))
+    assert rate.facts() == {
+        "call": "openat", "param": "name", "tried": 2, "early": 2, "late": 2, "wrong": 0, "interval": [0.0, 0.6576],
+    }  # fmt: skip
 
 
 def test_a_call_that_failed_is_told_by_its_result() -> None:
     with pytest.raises(UnsupportedError, match=r"it returned -2"):
-        demand_won([trial("a?b", result=-2)])
+        demand_won(Made((trial("a?b", result=-2),)))
 
 
 def test_without_a_call_there_is_nothing_to_say() -> None:
     with pytest.raises(UnsupportedError, match="none of these calls"):
-        demand_won([])
+        demand_won(Made(()))
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from lab.matrix.provision import Prepared
 
 
 @contextmanager
-def forked(forks: Forks, prepared: Prepared) -> Iterator[Fork]:
+def forked(forks: Forks, prepared: Prepared, *, parallel: bool = False) -> Iterator[Fork]:
     """A fork of that cell's template."""
     with ExitStack() as stack:
 
         def made(machine: Machine) -> None:
             stack.callback(machine.end)
 
-        yield forks.start(prepared, "test", made)
+        yield forks.start(prepared, "test", made, parallel=parallel)
