@@ -13,7 +13,8 @@ from lab.machines.machine import Machine
 # its kernel lets through: the clock's alarm and the power button were tried on 6.12, and it slept on.
 _WAKES = {"deep": "system_wakeup"}
 _ASLEEP, _AWAKE = b"Suspending console(s)", b"PM: suspend exit"
-_DONE, _CUT_OFF = b"lab: the sleep is over", b"lab: and the host is cut off"
+# What the guest says there itself.
+_DONE, _CUT_OFF = "lab: the sleep is over", "lab: the host is cut off"
 _DEADLINE = 20.0  # seconds on hardware, to fall asleep and to wake up
 _AGAIN = 0.5
 _SAID = "/run/lab/slept"
@@ -28,14 +29,14 @@ if grep -qw "$1" /sys/power/mem_sleep; then
 	echo "$1" >/sys/power/mem_sleep && grep -qF "[$1]" /sys/power/mem_sleep &&
 		echo mem >/sys/power/state && echo "slept $(($(count) - before))"
 	for try in 1 2 3 4 5 6 7 8 9 10; do closed || break; sleep 0.5; done
-	closed && echo "lab: and the host is cut off" >/dev/console &&
+	closed && echo "$4" >/dev/console &&
 		cd /sys/bus/virtio/drivers/virtio_console && for device in virtio*; do
 			echo "$device" >unbind && echo "$device" >bind
 		done
 else
 	echo "it knows $(cat /sys/power/mem_sleep)"
 fi
-echo "lab: the sleep is over" >/dev/console
+echo "$3" >/dev/console
 """
 
 
@@ -44,11 +45,11 @@ def slept(machine: Machine, how: str) -> str:
     if machine.spec.arch != arches.AMD64 or how not in _WAKES:
         return f"nothing wakes this machine of {machine.spec.arch.name}"
     start = len(machine.console.read())
-    machine.run(["setsid", "-f", "sh", "-c", _SUSPEND, "sh", how, _SAID])
+    machine.run(["setsid", "-f", "sh", "-c", _SUSPEND, "sh", how, _SAID, _DONE, _CUT_OFF])
     _wait(machine, start, _ASLEEP, again=None)
     _wait(machine, start, _AWAKE, again=_WAKES[how])
-    _wait(machine, start, _DONE, again=None)
-    if _CUT_OFF in machine.console.read()[start:]:
+    _wait(machine, start, _DONE.encode(), again=None)
+    if _CUT_OFF.encode() in machine.console.read()[start:]:
         # What is asked first is lost with the old agent, or answered by the new one.
         with contextlib.suppress(MachineLostError):
             machine.run(["true"], check=False)
@@ -63,7 +64,7 @@ def _wait(machine: Machine, start: int, wanted: bytes, *, again: str | None) -> 
     known = start
     while time.monotonic() < end and machine.alive():
         printed = machine.console.read()[start:]
-        if wanted in printed or _DONE in printed:
+        if wanted in printed or _DONE.encode() in printed:
             return
         if again:
             machine.monitor.execute("human-monitor-command", {"command-line": again})

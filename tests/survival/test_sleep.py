@@ -15,7 +15,7 @@ from lab.machines.result import Result
 from lab.survival.sleep import slept
 
 SLEEPS, WAKES = b"printk: Suspending console(s)\n", b"PM: suspend exit\n"
-OVER, CUT_OFF = b"lab: the sleep is over\n", b"lab: and the host is cut off\n"
+OVER, CUT_OFF = b"lab: the sleep is over\n", b"lab: the host is cut off\n"
 
 
 class Console:
@@ -67,6 +67,8 @@ def test_a_guest_that_slept_is_woken_once_it_does_and_asked_when_all_is_over() -
     assert sleep(guest) == "slept 1"
     assert guest.told == ["system_wakeup"]
     assert [argv[0] for argv in guest.asked] == ["setsid", "cat"]
+    # What it waits for is what the guest is told to say.
+    assert {OVER.decode().strip(), CUT_OFF.decode().strip()} <= set(guest.asked[0])
 
 
 def test_a_guest_that_cannot_sleep_is_not_waited_for() -> None:
