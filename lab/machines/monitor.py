@@ -36,6 +36,7 @@ class Monitor:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab-monitor", daemon=True)
         self._thread.start()
+        self._opening: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._migrated: concurrent.futures.Future[str] = concurrent.futures.Future()
         try:
@@ -100,6 +101,7 @@ class Monitor:
             self._loop.close()
 
     async def _open(self, path: Path) -> None:
+        self._opening = asyncio.current_task()
         try:
             with short_name(path) as short:
                 await self._client.connect(short)
@@ -108,9 +110,12 @@ class Monitor:
         self._listener = asyncio.create_task(self._listen())
 
     async def _leave(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-        await self._client.disconnect()
+        """Disconnect. What Ctrl-C left unfinished ends here too: else it is destroyed with its loop, and says so."""
+        await _end(self._opening, self._listener)  # before: the client takes no two goodbyes at once
+        try:
+            await self._client.disconnect()
+        finally:
+            await _end(*asyncio.all_tasks() - {asyncio.current_task()})
 
     async def _listen(self) -> None:
         async for event in self._client.events:
@@ -133,6 +138,13 @@ class Monitor:
         except concurrent.futures.TimeoutError as error:
             future.cancel()
             raise MachineLostError(f"QEMU's monitor did not answer within {deadline:.0f} s") from error
+
+
+async def _end(*tasks: asyncio.Task[Any] | None) -> None:
+    left = [task for task in tasks if task is not None and not task.done()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _channels(path: Path) -> list[dict[str, object]]:

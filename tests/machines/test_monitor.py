@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -199,6 +202,49 @@ def test_a_qemu_that_ends_before_it_greets_leaves_no_thread(
     with pytest.raises(MachineLostError):
         Monitor(qemu.path, reasons.append)
     wait.until(lambda: "lab-monitor" not in {thread.name for thread in threading.enumerate()}, "the thread's end")
+
+
+def ctrl_c() -> None:
+    ident = threading.main_thread().ident
+    assert ident is not None
+    signal.pthread_kill(ident, signal.SIGINT)
+
+
+def ends_unfinished_tasks() -> bool:
+    gc.collect()  # a task that is destroyed unfinished says so, which fails the test
+    return "lab-monitor" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_ctrl_c_while_qemu_is_connected_to_leaves_no_task_unfinished(
+    qemu: Qemu, reasons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(*_: object, **__: object) -> None:
+        ctrl_c()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "open_unix_connection", connect)
+    with pytest.raises(KeyboardInterrupt):
+        Monitor(qemu.path, reasons.append)
+    assert ends_unfinished_tasks()
+
+
+def test_ctrl_c_before_qemu_greets_leaves_no_task_unfinished(qemu: Qemu, reasons: list[str]) -> None:
+    qemu.answers["greeting"] = b""
+    threading.Timer(0.3, ctrl_c).start()
+    with pytest.raises(KeyboardInterrupt):
+        Monitor(qemu.path, reasons.append)
+    assert ends_unfinished_tasks()
+
+
+def test_ctrl_c_in_a_command_leaves_no_task_unfinished(qemu: Qemu, reasons: list[str]) -> None:
+    qemu.answers["cont"] = None
+    opened = Monitor(qemu.path, reasons.append)
+    threading.Timer(0.3, ctrl_c).start()
+    with pytest.raises(KeyboardInterrupt):
+        opened.execute("cont")
+    opened.close()
+    del opened
+    assert ends_unfinished_tasks()
 
 
 def test_a_socket_that_is_not_there_is_a_lost_machine(tmp_path: Path, reasons: list[str]) -> None:
