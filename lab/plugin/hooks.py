@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -190,6 +192,23 @@ def pytest_runtest_makereport(
         evidence.explain(item, state, report, error)
     evidence.tell(report, state, error)
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Ctrl-C falls between any two instructions, and is no error of the run's wherever it does."""
+    # Python's collector finds what it left, a file between open() and its `with`. Ends with pytest's own filters.
+    warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
+    # Some code stands for no line of a source: pytest 9.2 fails when it looks for the line's number.
+    excinfo.traceback = excinfo.traceback.filter(_has_line)
+
+
+def _has_line(entry: Any) -> bool:
+    """Whether this entry of a traceback (pytest's class of them is not public) stands for a line of its source."""
+    try:
+        return bool(entry.lineno >= 0)
+    except TypeError:
+        return False
 
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:

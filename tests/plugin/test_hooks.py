@@ -353,3 +353,21 @@ def test_what_failed_by_chance_is_run_again_with_its_seed(run: Any, pytester: py
     assert f"'{again[-1]}'" in result.stdout.str()
     assert read_repro(told.parent)[0][-2:] == again[-2:]
     assert run(text, *again[-2:]).stdout.str().count(f"--fuzz-seed {again[-1]}") == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param("open(__file__); raise KeyboardInterrupt", id="a file is open"),
+        pytest.param(
+            "exec(compile('raise KeyboardInterrupt', 'x', 'exec').replace(co_linetable=b''))", id="at no line of source"
+        ),
+    ],
+)
+def test_ctrl_c_between_any_two_instructions_has_no_traceback(pytester: pytest.Pytester, lines: str) -> None:
+    pytester.makepyfile(f"def test_it():\n    {lines}\n")
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-W", "error")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    for stream in (result.stdout, result.stderr):
+        stream.no_fnmatch_line("*Traceback*")
