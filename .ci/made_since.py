@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print how many seconds the store spent on roots and builders, and on drivers, since the time given (epoch seconds).
+"""Print the seconds that the store spent on roots and builders, drivers, and templates since a time (in epoch seconds).
 
 An entry's folder is born when its making begins and its `entry.json` is written last, so the two dates are the time it
-took. Makings that overlap (a driver's waits for its builder's) count once, as a root's.
+took. Makings that overlap (a driver's waits for its builder's) count once, as the first kind's.
 """
 
 import subprocess
 import sys
+from itertools import chain, pairwise
 from pathlib import Path
 
 from lab.settings import load
@@ -29,14 +30,15 @@ def length(spans: list[tuple[float, float]]) -> float:
 
 
 def main(since: float) -> None:
-    """Read the store's entries and print two whole numbers."""
-    roots: list[tuple[float, float]] = []
-    drivers: list[tuple[float, float]] = []
+    """Read the store's entries and print three whole numbers."""
+    spans: list[list[tuple[float, float]]] = [[], [], []]
     for record in (load().store / "entries").glob("*/*/entry.json"):
         span = (born(record.parent), record.stat().st_mtime)
         if span[0] >= since:
-            (drivers if record.parent.parent.name in DRIVER_KINDS else roots).append(span)
-    print(round(length(roots)), round(length(roots + drivers)) - round(length(roots)))  # noqa: T201
+            kind = record.parent.parent.name
+            spans[2 if kind == "template" else 1 if kind in DRIVER_KINDS else 0].append(span)
+    upto = [round(length(list(chain(*spans[:count])))) for count in range(4)]
+    print(*(after - before for before, after in pairwise(upto)))  # noqa: T201
 
 
 main(float(sys.argv[1]))
