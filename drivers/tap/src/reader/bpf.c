@@ -230,11 +230,19 @@ static int fill(struct bpf *bpf)
  */
 static struct bpf_link *attach_one(struct bpf_program *program)
 {
-	struct bpf_link *link = bpf_program__attach(program);
-#if defined(__riscv)
 	const char *section = bpf_program__section_name(program);
+	int error = strncmp(section, "tp/", 3) ? 0 : tracefs_demand();
+	struct bpf_link *link;
+#if defined(__riscv)
 	LIBBPF_OPTS(bpf_kprobe_opts, behind, .offset = 8);
+#endif
 
+	if (error) {
+		errno = -error;
+		return NULL;
+	}
+	link = bpf_program__attach(program);
+#if defined(__riscv)
 	if (!link && errno == EINVAL && !strncmp(section, "kprobe/", 7))
 		link = bpf_program__attach_kprobe_opts(program, section + 7, &behind);
 #endif

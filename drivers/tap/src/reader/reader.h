@@ -37,6 +37,9 @@ bool deliver(const void *data, size_t size);
 /* main.c: whether a reader of this version can read such a driver; says why not. */
 bool version_fits(const struct tap_version *driver);
 
+/* tracefs.c: make tracefs visible to this process; -errno when there is none. */
+int tracefs_demand(void);
+
 /* print.c */
 void print_event(const struct tap_event *event, const __u8 *fields, size_t size);
 
