@@ -45,7 +45,8 @@ class Survivor:
             yield
             self.demand_reports()
             self.demand_silence()
-            # Still loaded: taken out, it gives back more than it may have leaked.
+            # Still loaded: taken out, it gives back more than it may have leaked. A driver whose consumer loads it and
+            # counts at its end alone is out already.
             self._demand_memory(before, slack)
             self.driver.unload()
             self.demand_gone()
