@@ -46,5 +46,5 @@ def test_loaded_and_unloaded_under_load_it_works_and_leaves_nothing(
     cycles = profile.pick(smoke=1, default=1 if driver.mode.loads_itself else 2, full=100)
     with survives(f"cycles: {cycles}"), load(cycles):
         for _ in range(cycles):
-            driver.unload()
+            survives.take_out()
             survives.demand_loads("again under load")

@@ -67,6 +67,10 @@ def test_what_another_module_took_is_none() -> None:
     assert read_orphans(VMALLOC, Places()) == ()
 
 
+def test_of_what_was_nowhere_a_guest_is_not_asked() -> None:
+    assert MemoryOf(saying()).orphans(Places()) == ()
+
+
 @pytest.mark.parametrize("text", ["", "65536\n", "much\n0xffffffffc0a00000\n", "65536\nhere\n"])
 def test_a_module_that_is_not_there_is_nowhere(text: str) -> None:
     assert read_places(text) == Places()

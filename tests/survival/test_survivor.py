@@ -134,6 +134,13 @@ def test_a_failure_within_is_the_one_that_is_told() -> None:
     assert guest.unloaded == 0
 
 
+def test_a_driver_that_leaks_is_seen_each_time_that_it_is_taken_out() -> None:
+    guest = Guest(orphans=(Orphan(8192, 0xC0A01234),))
+    with pytest.raises(AssertionError, match="memory left behind: 8192 bytes"):
+        guest.survivor().take_out()
+    assert guest.unloaded == 1
+
+
 def test_more_memory_may_be_left_where_that_is_said() -> None:
     with Guest(held=6000, after=6000).survivor()(slack=5000), nullcontext():
         pass
